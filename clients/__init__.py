@@ -1,0 +1,1 @@
+"""Clients of the service: the page, the Python library and command line."""

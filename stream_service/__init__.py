@@ -1,0 +1,1 @@
+"""OmniDrop Live: the service."""
