@@ -107,6 +107,73 @@ class Window:
     lost_frames: int = 0
 
 
+class TalkMode(StrEnum):
+    """How a session's microphone becomes questions."""
+
+    HANDS_FREE = "hands_free"
+    PUSH_TO_TALK = "push_to_talk"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Utterance:
+    """One turn of speech, from its first to its last voiced sample (with a little margin for the recogniser)."""
+
+    samples: Samples
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    at: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechStopped:
+    """The turn is over. ``at`` is the last voiced sample, which is where the question cuts the stream."""
+
+    at: float
+    duration: float
+    utterance: Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechDropped:
+    """What began as speech was none, or cannot be used; ``reason`` is a sentence for the speaker."""
+
+    at: float
+    reason: str
+
+
+SpeechEvent = SpeechStarted | SpeechStopped | SpeechDropped
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """``confidence`` in [0, 1], or None where the recogniser states none; ``text`` may be empty."""
+
+    text: str
+    confidence: float | None
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A source was negotiated (RFC 9725 §4.2): the SDP answer and the entity tag of its ICE session."""
+
+    answer: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trickled:
+    """The outcome of a PATCH (RFC 9725 §4.3): both fields are set after an ICE restart, neither after plain trickle."""
+
+    answer: str | None = None
+    etag: str | None = None
+
+
 class QuestionSource(StrEnum):
     SPEECH = "speech"
     HTTP = "http"
