@@ -6,9 +6,9 @@ numbers. Four neighbouring patches (2 x 2) become one token; Qwen's order theref
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -36,21 +36,20 @@ def _scale(device: torch.device) -> tuple[Tensor, Tensor]:
     return (1.0 / (255.0 * std)).float().to(device), (-mean / std).float().to(device)
 
 
+@lru_cache(maxsize=64)
 def grid_size(height: int, width: int, tokens: int) -> tuple[int, int]:
     """Rows and columns of tokens, at most `tokens` in all, whose shape is nearest to a picture of `height` x `width`.
 
     Where several grids are as near, the one with more tokens wins.
     """
-    wanted = np.log(height / width)
+    wanted = math.log(height / width)
 
-    def distance(rows: int) -> tuple[float, int]:
-        columns = tokens // rows
-        best = min(range(1, columns + 1), key=lambda c: (abs(np.log(rows / c) - wanted), -c))
+    def loss(rows: int, columns: int) -> tuple[float, int]:
         # a badly filled grid is as bad as a distorted one: both lose detail
-        return abs(np.log(rows / best) - wanted) + abs(np.log(rows * best / tokens)), best
+        return abs(math.log(rows / columns) - wanted) + abs(math.log(rows * columns / tokens)), -rows * columns
 
-    rows = min(range(1, tokens + 1), key=lambda r: distance(r)[0])
-    return rows, distance(rows)[1]
+    grids = [(rows, columns) for rows in range(1, tokens + 1) for columns in range(1, tokens // rows + 1)]
+    return min(grids, key=lambda grid: loss(*grid))
 
 
 def fit(frames: Tensor, height: int, width: int) -> Tensor:
