@@ -1,7 +1,8 @@
 """Camera frames to the patches a Qwen vision encoder reads.
 
-A *temporal patch* is two frames (1 s at 2 fps). A *patch* is 14 x 14 pixels of both frames, for the three colours: 1,176
-numbers. Four neighbouring patches (2 x 2) become one token; Qwen's order therefore walks the picture in blocks of 2 x 2.
+A *temporal patch* is two frames (1 s at 2 fps). A *patch* is 14 x 14 pixels of both frames, for the three colours:
+1,176 numbers. Four neighbouring patches (2 x 2) become one token; Qwen's order therefore walks the picture in blocks
+of 2 x 2.
 """
 
 from __future__ import annotations

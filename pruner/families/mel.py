@@ -3,11 +3,11 @@
 Whisper (and transformers' `WhisperFeatureExtractor`) sees a whole recording at once; a stream does not have one. Two
 things therefore differ, both stated here and measured in the tests:
 
-* *Edges.* The STFT of 400 samples is centred on every 160th sample, so it reads 200 samples past both ends. The left end
-  is carried over from the previous window, which makes it exact. The right end is reflected, as Whisper does at the end of
-  a recording; only the last frame of a window (of 200) reads the 40 samples concerned.
-* *Floor.* Whisper clips at 8 decades below the loudest value of the whole recording. A stream cannot know what is still to
-  come, so the floor is 8 decades below the loudest value *so far*.
+* *Edges.* The STFT of 400 samples is centred on every 160th sample, so it reads 200 samples past both ends. The left
+  end is carried over from the previous window, which makes it exact. The right end is reflected, as Whisper does at the
+  end of a recording; only the last frame of a window (of 200) reads the 40 samples concerned.
+* *Floor.* Whisper clips at 8 decades below the loudest value of the whole recording. A stream cannot know what is still
+  to come, so the floor is 8 decades below the loudest value *so far*.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Position ids of a live conversation, on three axes (time, row, column).
 
-They equal transformers' `get_rope_index` on the whole sequence, but can be written down as the stream flows. Text moves all
-three axes by one. Inside a segment that begins at `b`, second `s` has time `b + 25 s`: video tokens carry their row and
-column besides, audio tokens (25 a second) count on. `<|vision_bos|><|audio_bos|>` share one id, so do the two that end a
-segment.
+They equal transformers' `get_rope_index` on the whole sequence, but can be written down as the stream flows. Text moves
+all three axes by one. Inside a segment that begins at `b`, second `s` has time `b + 25 s`: video tokens carry their row
+and column besides, audio tokens (25 a second) count on. `<|vision_bos|><|audio_bos|>` share one id, so do the two that
+end a segment.
 """
 
 from __future__ import annotations

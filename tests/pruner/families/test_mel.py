@@ -15,7 +15,8 @@ WINDOW = 32_000
 def _recording(seconds: int) -> np.ndarray:
     rng = np.random.default_rng(3)
     time = np.arange(seconds * 16_000) / 16_000
-    return (0.3 * np.sin(2 * np.pi * (300 + 40 * time) * time) + 0.05 * rng.standard_normal(time.size)).astype(np.float32)
+    sweep = 0.3 * np.sin(2 * np.pi * (300 + 40 * time) * time)
+    return (sweep + 0.05 * rng.standard_normal(time.size)).astype(np.float32)
 
 
 def _whisper(samples: np.ndarray) -> torch.Tensor:
