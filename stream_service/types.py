@@ -92,9 +92,9 @@ class MediaSink(Protocol):
 class Window:
     """What the engine fuses at once: 2 s of media, or 1 s when a question closed it early.
 
-    ``frames`` is uint8 ``[T, H, W, 3]`` at 2 frames a second (T = 4 or 2), or None without video; ``samples`` is float32
-    ``[T / 2 * 16000]``, or None without audio. ``end`` is where media was cut; a closing window is completed to whole
-    temporal patches (1 s) by repeating its last frame and by silence, never by waiting.
+    ``frames`` is uint8 ``[T, H, W, 3]`` at 2 frames a second (T = 4 or 2), or None without video; ``samples`` is
+    float32 ``[T / 2 * 16000]``, or None without audio. ``end`` is where media was cut; a closing window is completed to
+    whole temporal patches (1 s) by repeating its last frame and by silence, never by waiting.
     """
 
     session: str

@@ -1,0 +1,1 @@
+"""What subscribers see: the wire events, their log, and their way to a socket."""
