@@ -4,6 +4,8 @@ import { accessToken, getJson } from "./api.js";
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 10_000;
+const UNKNOWN_SESSION = 4404; // close codes of the service
+const OTHER_SESSION = 4409;
 
 export class Answers {
   /** onEvent(event) once for each event, in order; onState("live" | "waiting" | "gone"). */
@@ -32,17 +34,27 @@ export class Answers {
     address.protocol = address.protocol.replace("http", "ws");
     address.searchParams.set("after", this.after);
     const token = accessToken();
-    this.socket = new WebSocket(address, token ? ["omnidrop", `bearer.${token}`] : ["omnidrop"]);
+    if (token) address.searchParams.set("access_token", token);
+    this.socket = new WebSocket(address);
     this.socket.addEventListener("open", () => { this.retry = FIRST_RETRY_MS; this.onState("live"); });
     this.socket.addEventListener("message", ({ data }) => {
       const event = JSON.parse(data);
-      if (event.seq !== undefined) {
+      if (event.seq > 0) { // 0: about this connection only, not in the log
         if (event.seq <= this.after) return;
         this.after = event.seq;
       }
       this.onEvent(event);
     });
-    this.socket.addEventListener("close", () => this.#lost());
+    this.socket.addEventListener("close", ({ code }) => {
+      if (code === UNKNOWN_SESSION || code === OTHER_SESSION) this.#gone();
+      else this.#lost();
+    });
+  }
+
+  #gone() {
+    if (this.closed) return;
+    this.close();
+    this.onState("gone");
   }
 
   async #lost() {
@@ -51,8 +63,7 @@ export class Answers {
     try {
       await getJson(`/v1/sessions/${encodeURIComponent(this.session)}`);
     } catch (problem) {
-      if (this.closed) return;
-      if (problem.status === 404) { this.closed = true; this.onState("gone"); return; }
+      if (problem.status === 404) { this.#gone(); return; }
     }
     if (this.closed) return;
     this.timer = setTimeout(() => this.#connect(), this.retry);

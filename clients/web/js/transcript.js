@@ -21,7 +21,7 @@ export class Transcript {
     correct.setAttribute("aria-label", `Correct the question “${text}” and ask it again`);
     correct.addEventListener("click", () => this.#edit(item, text));
     const asked = element("p", "question");
-    asked.append(source === "speech" ? "🎤 " : "", words, " ", correct);
+    asked.append(source === "speech" ? "(spoken) " : "", words, " ", correct);
     item.append(asked, element("p", "answer"), element("p", "quiet facts"));
     this.items.set(question, item);
     this.list.append(item);
