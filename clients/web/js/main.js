@@ -148,7 +148,7 @@ const handlers = {
   "engine.restarted": (event) => notice(new Problem({ code: "engine", title: "The model was restarted.", remedy: `${event.windows_lost} windows of memory were lost.` })),
   overload: (event) => { if (event.action !== "recovered") notice(new Problem({ code: "overload", title: "The server is busy.", remedy: `It goes on with ${event.action}.` })); },
   error: (event) => notice(new Problem({ code: event.code, title: event.message, remedy: event.remedy })),
-  "session.closed": (event) => { if (state.publisher) notice(new Problem({ code: "closed", title: `The session ended: ${event.reason}.`, remedy: "Press Start to begin a new one." })); stop(); },
+  "session.closed": (event) => { notice(new Problem({ code: "closed", title: `The session ended: ${event.reason}.`, remedy: "Press Start to begin a new one." })); stop(); },
 };
 
 function show(event) { handlers[event.type]?.(event); }
