@@ -1,0 +1,25 @@
+"""The deterministic audiovisual world that nano-omni is trained and measured in.
+
+`make_script` (seed to truth), `pack` and `render` / `synthesise` (truth to pixels and samples), `questions` (SceneQA).
+Seeds from `ACCEPTANCE_SEEDS` on are reserved for acceptance: nothing is ever trained or tuned on them.
+"""
+
+from nano_omni.world.draws import Draws
+from nano_omni.world.entities import ACCEPTANCE_SEEDS, SPLITS, Scene, Script, Sound, Thing
+from nano_omni.world.pack import Packed, pack
+from nano_omni.world.render import render
+from nano_omni.world.script import make_script
+
+__all__ = [
+    "ACCEPTANCE_SEEDS",
+    "SPLITS",
+    "Draws",
+    "Packed",
+    "Scene",
+    "Script",
+    "Sound",
+    "Thing",
+    "make_script",
+    "pack",
+    "render",
+]
