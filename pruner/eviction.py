@@ -1,0 +1,216 @@
+"""Which audiovisual tokens leave a full fusion store: temporal coverage first, information second.
+
+Pure functions on host arrays. The budget is shared out in three steps:
+
+1. *Which chunks stay.* Every past chunk keeps a floor of tokens as long as all floors fit into their share of the
+   budget. When they no longer fit, whole chunks leave, always the one whose neighbours in time are closest together:
+   the past thins evenly instead of losing its beginning. The first chunk and the newest ones are spared.
+2. *How much each keeps.* Quotas fall as 1/(1 + age), scaled until the budget is used up, never below the floor and
+   never above what the chunk still has: recent chunks stay whole, and the past fades without an edge.
+3. *What goes inside a chunk.* Tokens with the least information: how new a token was against the chunk before it,
+   ranked within its modality so that pictures and sound compare, plus the importance that earlier questions gave it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, normalize
+
+from pruner.tokens import NONE, Modality, TokenRows
+
+__all__ = ["EvictionReport", "EvictionRule", "choose_tokens", "neighbours", "novelty", "quotas", "spread", "surviving"]
+
+Counts = npt.NDArray[np.integer]
+Values = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class EvictionRule:
+    """Settings of the coverage eviction.
+
+    Attributes:
+        floor: tokens that every past chunk keeps as long as floors fit.
+        floor_share: share of the budget that floors may take; the rest is shared out by age.
+        recent: newest chunks that are never thinned out.
+        slack: share of the budget freed beyond what is needed, so that the store is compacted once in several windows.
+    """
+
+    floor: int = 4
+    floor_share: float = 0.5
+    recent: int = 8
+    slack: float = 1 / 16
+
+
+@dataclass(frozen=True)
+class EvictionReport:
+    """What left a store.
+
+    Attributes:
+        evicted: audiovisual tokens that left.
+        thinned_chunks: chunks that left with their last token.
+        text: text and wrapper tokens that left.
+        kept: int64 [rows], the rows that stayed, by their index before; None when nothing left.
+    """
+
+    evicted: int = 0
+    thinned_chunks: int = 0
+    text: int = 0
+    kept: npt.NDArray[np.integer] | None = None
+
+
+def quotas(chunk: Counts, count: Counts, limit: int, rule: EvictionRule) -> Counts:
+    """Tokens that each chunk may keep so that all together keep at most `limit`.
+
+    Args:
+        chunk: int [c], chunk numbers, ascending.
+        count: int [c], tokens each has now, at least 1.
+        limit: tokens that may stay.
+        rule: see `EvictionRule`.
+
+    Returns:
+        int64 [c], between 0 and `count`; their sum is exactly `limit` where more than `limit` tokens were there.
+    """
+    if int(count.sum()) <= limit:
+        return count.astype(np.int64)
+    keep = np.zeros(len(chunk), dtype=np.int64)
+    # However small the budget, one chunk may fill its floor: an empty store answers nothing.
+    room = max(rule.floor_share * limit, min(rule.floor, limit))
+    alive = spread(chunk, np.minimum(count, rule.floor), room, recent=rule.recent)
+    keep[alive] = _by_age(chunk[alive], count[alive], limit, rule.floor)
+    return keep
+
+
+def spread(at: Counts, weight: Counts, limit: float, *, recent: int) -> npt.NDArray[np.int64]:
+    """Thins a series evenly until the weights that stay sum to at most `limit`.
+
+    Leaves out, one after the other, the member whose neighbours are closest together; of equal ones the older. The
+    first member and the `recent` last are spared as long as there are others; then the oldest go.
+
+    Args:
+        at: int [n], ascending places in time.
+        weight: int [n].
+
+    Returns:
+        int64 [m], ascending indices of the members that stay.
+    """
+    alive = list(range(len(at)))
+    total = int(weight.sum())
+    while alive and total > limit:
+        inner = max(len(alive) - recent - 1, 0)
+        victim = 0
+        if inner:
+            reach = at[alive[2 : 2 + inner]] - at[alive[:inner]]
+            victim = 1 + int(reach.argmin())
+        total -= int(weight[alive.pop(victim)])
+    return np.asarray(alive, dtype=np.int64)
+
+
+def _by_age(chunk: Counts, count: Counts, limit: int, floor: int) -> Counts:
+    """Shares `limit` tokens out among chunks that all stay, as 1/(1 + age) within [floor, count]."""
+    if not len(chunk):
+        return count.astype(np.int64)
+    weight = 1.0 / (1.0 + (chunk[-1] - chunk))
+    lowest = np.minimum(count, floor)
+
+    def share(scale: float) -> Counts:
+        return np.asarray(np.clip((scale * weight).astype(np.int64), lowest, count))
+
+    low, high = 0.0, float((count / weight).max()) + 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if int(share(middle).sum()) <= limit else (low, middle)
+    keep = share(low)
+    for index in np.flatnonzero(keep < count)[::-1][: max(limit - int(keep.sum()), 0)]:
+        keep[index] += 1
+    return keep
+
+
+def surviving(
+    rows: TokenRows, new: Values, importance: Values, limit: int, rule: EvictionRule
+) -> npt.NDArray[np.bool_]:
+    """Which rows stay when at most `limit` audiovisual ones may; other rows all do.
+
+    Args:
+        rows: all rows of a store, n of them.
+        new, importance: float [n], see `choose_tokens`; read in audiovisual rows only.
+    """
+    media = np.flatnonzero(rows.media)
+    chunk, modality = rows.chunk[media], rows.modality[media]
+    numbers, counts = np.unique(chunk, return_counts=True)
+    quota = dict(zip(numbers.tolist(), quotas(numbers, counts, limit, rule).tolist(), strict=True))
+    stays = ~rows.media
+    stays[media] = choose_tokens(chunk, modality, new[media], importance[media], quota)
+    return stays
+
+
+def choose_tokens(
+    chunk: Counts, modality: Counts, new: Values, importance: Values, quota: dict[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Which tokens stay when each chunk keeps the most informative ones of its quota.
+
+    Args:
+        chunk, modality: int [n], tokens in sequence order.
+        new: float [n], novelty of each token; compared within a chunk and modality only.
+        importance: float [n] in [0, 1], the most that an earlier question cared, relative to its best token.
+        quota: tokens to keep by chunk; a chunk that is missing keeps none.
+
+    Returns:
+        bool [n]. Of equal tokens the later stays.
+    """
+    total = len(chunk)
+    order = np.lexsort((np.arange(total), new, modality, chunk))
+    rank, size = _rank_in_runs(chunk[order].astype(np.int64) * 4 + modality[order])
+    information = np.empty(total)
+    information[order] = (rank + 1) / size + importance[order]
+    order = np.lexsort((np.arange(total), information, chunk))
+    rank, size = _rank_in_runs(chunk[order])
+    allowed = np.asarray([quota.get(int(number), 0) for number in chunk[order]])
+    stays = np.zeros(total, dtype=np.bool_)
+    stays[order] = rank >= size - allowed
+    return stays
+
+
+def _rank_in_runs(label: Counts) -> tuple[Counts, Counts]:
+    """Index of each element within its run of equal labels, and the length of that run."""
+    starts = np.flatnonzero(np.diff(label, prepend=label[:1] - 1))
+    sizes = np.diff(np.append(starts, len(label)))
+    return np.arange(len(label)) - np.repeat(starts, sizes), np.repeat(sizes, sizes)
+
+
+def neighbours(rows: TokenRows, start: int) -> Iterator[tuple[Counts, Counts]]:
+    """Pairs of row indices to compare: the tokens of one chunk and modality from row `start` on, and those before
+    them that belong to the same chunk or to the one before it."""
+    index = np.arange(len(rows))
+    for number in np.unique(rows.chunk[start:][rows.media[start:]]):
+        for modality in (Modality.VIDEO, Modality.AUDIO):
+            same = rows.modality == modality
+            here = np.flatnonzero(same & (rows.chunk == number) & (index >= start))
+            if len(here):
+                newest = rows.chunk[same & (rows.chunk < number)].max(initial=NONE)
+                yield here, np.flatnonzero(same & (rows.chunk >= newest) & (index < here[0]))
+
+
+def novelty(hidden: Tensor, before: Tensor) -> Tensor:
+    """How unlike its temporal neighbours each token of a chunk is.
+
+    Args:
+        hidden: float [n, dim], hidden states of a chunk's tokens of one modality.
+        before: float [m, dim], those of the chunk before, m may be 0.
+
+    Returns:
+        float32 [n]: 1 minus the highest cosine similarity to any token of `before`, both relative to the mean of
+        `before` (hidden states share a large common part that would hide every difference); with m = 0, 1 minus the
+        similarity to the chunk's own mean.
+    """
+    here, past = hidden.float(), before.float()
+    if not len(past):
+        return 1.0 - cosine_similarity(here, here.mean(dim=0, keepdim=True), dim=-1)
+    centre = past.mean(dim=0, keepdim=True)
+    likeness = normalize(here - centre, dim=-1) @ normalize(past - centre, dim=-1).T
+    return 1.0 - torch.amax(likeness, dim=-1)
