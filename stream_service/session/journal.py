@@ -1,0 +1,38 @@
+"""Writes a session's events: numbers them, stamps them with both clocks, and publishes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from stream_service.answers.events import Envelope
+from stream_service.answers.fanout import Fanout
+from stream_service.answers.log import Record
+
+
+class Journal:
+    """One session's writer; ``position`` is its stream clock and ``wall`` the time of day (timezone-aware)."""
+
+    def __init__(
+        self, session: str, fanout: Fanout, position: Callable[[], float], wall: Callable[[], datetime]
+    ) -> None:
+        self._session = session
+        self._fanout = fanout
+        self._position = position
+        self._wall = wall
+
+    @property
+    def last(self) -> int:
+        return self._fanout.log.last
+
+    @property
+    def subscribers(self) -> int:
+        return self._fanout.subscribers
+
+    def write(self, event: type[Envelope], *, at: float | None = None, **fields: Any) -> None:
+        """Publish an ``event`` about stream time ``at`` (the newest media by default)."""
+        moment = self._position() if at is None else at
+        seq = self._fanout.log.last + 1
+        made = event(seq=seq, session=self._session, at=round(max(0.0, moment), 3), wall=self._wall(), **fields)
+        self._fanout.publish(Record(seq, made.model_dump(include={"type"})["type"], made.model_dump_json()))

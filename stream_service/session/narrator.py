@@ -1,0 +1,114 @@
+"""Tells what the engine did for a session as wire events, and ends its turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stream_service.answers import events
+from stream_service.session.journal import Journal
+from stream_service.session.turns import Turns
+from stream_service.types import (
+    AnswerCancelled,
+    AnswerDelta,
+    AnswerDone,
+    AnswerStarted,
+    CancelReason,
+    ChunkSurvivors,
+    EngineEvent,
+    EngineFault,
+    EngineRestarted,
+    ModalityCounts,
+    Overloaded,
+    StoreEvicted,
+    WindowFused,
+)
+
+
+class Narrator:
+    """Translates one session's engine events; those about a turn that is over are dropped."""
+
+    def __init__(self, journal: Journal, turns: Turns, clock: Callable[[], float]) -> None:
+        self._journal = journal
+        self._turns = turns
+        self._clock = clock
+        self.fused_to = 0
+
+    def tell(self, event: EngineEvent) -> None:
+        write = self._journal.write
+        match event:
+            case AnswerStarted() | AnswerDelta() | AnswerDone() | AnswerCancelled():
+                self._tell_answer(event)
+            case WindowFused():
+                self.fused_to = max(self.fused_to, event.index + 1)
+                write(
+                    events.WindowFused,
+                    at=event.end,
+                    index=event.index,
+                    start=event.start,
+                    end=event.end,
+                    seen=_tokens(event.seen),
+                    kept=_tokens(event.kept),
+                    encode_ms=event.encode_ms,
+                    fuse_ms=event.fuse_ms,
+                    store_tokens=event.store_tokens,
+                    coverage=event.coverage,
+                )
+            case StoreEvicted():
+                thinned = event.chunks_thinned
+                write(events.StoreEvicted, tokens=event.tokens, chunks_thinned=thinned, coverage=event.coverage)
+            case Overloaded():
+                write(events.Overload, action=event.action, windows=event.windows, frames=event.frames)
+            case EngineRestarted():
+                write(events.EngineRestarted, windows_refed=event.windows_refed, windows_lost=event.windows_lost)
+            case EngineFault():
+                if event.question is None or self._turns.end(event.question) is not None:
+                    self.error(event.code, event.message, event.remedy, event.question)
+
+    def error(self, code: str, message: str, remedy: str, question: str | None = None) -> None:
+        """Write an error event."""
+        self._journal.write(events.Error, code=code, message=message, remedy=remedy, question=question)
+
+    def abandon(self, reason: CancelReason) -> None:
+        """Cancel every open turn on the wire: the session ends before they do."""
+        for turn in self._turns.open():
+            self._turns.end(turn.question)
+            self._journal.write(events.AnswerCancelled, question=turn.question, reason=reason, text=turn.text)
+
+    def _tell_answer(self, event: AnswerStarted | AnswerDelta | AnswerDone | AnswerCancelled) -> None:
+        turn = self._turns.find(event.question)
+        if turn is None:
+            return
+        match event:
+            case AnswerStarted():
+                ttft_ms = round((self._clock() - turn.asked) * 1000, 1)
+                self._journal.write(events.AnswerStarted, question=event.question, ttft_ms=ttft_ms)
+            case AnswerDelta():
+                turn.text += event.text
+                self._journal.write(events.AnswerDelta, question=event.question, text=event.text)
+            case AnswerDone():
+                self._turns.end(event.question)
+                self._journal.write(
+                    events.AnswerDone,
+                    question=event.question,
+                    text=event.text,
+                    finish_reason=event.finish_reason,
+                    timings_ms={**turn.timings_ms, **event.timings_ms},
+                    tokens_per_layer=list(event.tokens_per_layer),
+                    survivors=[_survivors(chunk) for chunk in event.survivors],
+                    retention=event.retention,
+                    deep_share=event.deep_share,
+                    generated=event.generated,
+                )
+            case AnswerCancelled():
+                self._turns.end(event.question)
+                self._journal.write(
+                    events.AnswerCancelled, question=event.question, reason=event.reason, text=event.published
+                )
+
+
+def _tokens(counts: ModalityCounts) -> events.Tokens:
+    return events.Tokens(video=counts.video, audio=counts.audio)
+
+
+def _survivors(chunk: ChunkSurvivors) -> events.Survivors:
+    return events.Survivors(start=chunk.start, end=chunk.end, video=list(chunk.video), audio=list(chunk.audio))

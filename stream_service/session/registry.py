@@ -1,0 +1,193 @@
+"""All sessions of this server: their ids and names, their opening and their end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stream_service.errors import Conflict, EngineUnavailable, Forbidden, InvalidInput, NotFound
+from stream_service.session.controller import Session, SessionOptions
+from stream_service.session.lifecycle import SessionState
+from stream_service.session.ports import Engine, Sources
+from stream_service.types import CancelReason, EngineEvent, EngineInfo, Published, Trickled
+
+_log = logging.getLogger(__name__)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_TICK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """How the registry makes and unmakes a session: ``make(id, options)``, and ``forget(id, keep)`` for its log."""
+
+    make: Callable[[str, SessionOptions], Session]
+    forget: Callable[[str, bool], None]
+
+
+class Sessions:
+    """Opens, finds and closes sessions. All methods are called on the event loop."""
+
+    def __init__(self, engine: Engine, sources: Sources, parts: Parts, info: EngineInfo) -> None:
+        self._engine = engine
+        self._sources = sources
+        self._parts = parts
+        self._info = info
+        self._sessions: dict[str, Session] = {}
+        self._names: dict[str, str] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._quiet = asyncio.Event()
+
+    # Finding ---------------------------------------------------------------------------------------------------------
+
+    def all(self) -> list[Session]:
+        """Oldest first."""
+        return list(self._sessions.values())
+
+    def find(self, key: str) -> Session | None:
+        """The living session with this id or name."""
+        return self._sessions.get(self._names.get(key, key))
+
+    def get(self, key: str) -> Session:
+        """Like :meth:`find`; raises NotFound."""
+        session = self.find(key)
+        if session is None:
+            raise NotFound(
+                f"There is no session {key[:80]!r}.",
+                remedy="Check the id or name, or publish a source first; sessions end when their source is gone.",
+            )
+        return session
+
+    # Publishing ------------------------------------------------------------------------------------------------------
+
+    async def publish(self, offer: str, key: str | None, options: SessionOptions) -> tuple[Session, Published]:
+        """Negotiate a source: for a new session (named ``key``, if given), or for the living one called ``key``.
+
+        A source may always come back to a session by its id, which cannot be guessed, and by its name once the earlier
+        source is lost; with the token that opened it, where the server asks for tokens. Raises InvalidInput for a bad
+        name, Conflict, Forbidden, ServerFull, EngineUnavailable, and what the negotiation raises.
+        """
+        if self._stopping:
+            raise EngineUnavailable("The server is stopping.", remedy="Try again in a moment.", retry_after=5.0)
+        session = None if key is None else self.find(key)
+        if session is None:
+            return await self._publish_new(offer, key, options)
+        if session.options.owner != options.owner:
+            raise Forbidden("This session was opened with another token.", remedy="Publish under another name.")
+        if key != session.id and session.state is not SessionState.LOST:
+            raise Conflict(
+                f"The name {key!r} is in use by a live source.",
+                remedy="Publish under another name, or wait until that source has ended.",
+                retry_after=5.0,
+            )
+        return session, await self._sources.publish(session.id, offer, session)
+
+    async def trickle(self, key: str, fragment: str, if_match: str | None) -> Trickled:
+        """Pass ICE candidates, or an ICE restart, to the session's source."""
+        return await self._sources.trickle(self.get(key).id, fragment, if_match)
+
+    async def _publish_new(self, offer: str, name: str | None, options: SessionOptions) -> tuple[Session, Published]:
+        if name is not None and not _NAME.fullmatch(name):
+            raise InvalidInput(
+                f"{name[:80]!r} cannot name a session.",
+                field="name",
+                remedy="Use up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit.",
+            )
+        id = secrets.token_urlsafe(16)
+        if name is not None:
+            self._names[name] = id  # before the first await: no one else can take the name meanwhile
+        try:
+            await self._engine.open(id, options.engine)
+            session = self._parts.make(id, options)
+            self._sessions[id] = session
+            try:
+                session.announce(self._info)
+                published = await self._sources.publish(id, offer, session)
+            except BaseException:
+                del self._sessions[id]
+                self._parts.forget(id, False)
+                await self._engine.close(id)
+                raise
+        except BaseException:
+            if name is not None:
+                self._names.pop(name, None)
+            raise
+        self._tasks[id] = asyncio.create_task(self._host(session), name=f"session {id}")
+        return session, published
+
+    # Ending ----------------------------------------------------------------------------------------------------------
+
+    async def close(self, key: str, reason: str, cancel: CancelReason = CancelReason.SESSION_CLOSED) -> None:
+        """End a session and free what it holds. Raises NotFound."""
+        session = self.get(key)
+        del self._sessions[session.id]
+        if session.options.name is not None:
+            self._names.pop(session.options.name, None)
+        session.close(reason, cancel)
+        self._parts.forget(session.id, True)
+        self._check_quiet()
+        await self._sources.end(session.id)
+        await self._engine.close(session.id)
+        host = self._tasks.pop(session.id, None)
+        if host is not None:
+            await asyncio.wait({host})
+
+    def on_engine(self, event: EngineEvent) -> None:
+        """Hand an event of the engine to its session; one that has ended meanwhile does not hear it."""
+        session = self._sessions.get(event.session)
+        if session is not None:
+            session.on_engine(event)
+            self._check_quiet()
+
+    def tick(self) -> None:
+        """Close the sessions that have outlived their source or their media."""
+        for session in self.all():
+            reason = session.expired()
+            if reason is not None:
+                self._close_soon(session.id, reason)
+
+    async def watch(self) -> None:
+        """Call :meth:`tick` until cancelled."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self.tick()
+
+    async def stop(self, drain_s: float) -> None:
+        """Take nothing new, let running answers finish for at most ``drain_s`` seconds, then close every session."""
+        self._stopping = True
+        self._check_quiet()
+        try:
+            async with asyncio.timeout(drain_s):
+                await self._quiet.wait()
+        except TimeoutError:
+            _log.warning("answers were still running after %g s and are cancelled", drain_s)
+        for session in self.all():
+            await self.close(session.id, "the server stopped", CancelReason.SHUTDOWN)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _check_quiet(self) -> None:
+        if self._stopping and not any(len(session.turns) for session in self._sessions.values()):
+            self._quiet.set()
+
+    def _close_soon(self, id: str, reason: str) -> None:
+        task = asyncio.create_task(self._close_if_there(id, reason))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close_if_there(self, id: str, reason: str) -> None:
+        if id in self._sessions:
+            await self.close(id, reason)
+
+    async def _host(self, session: Session) -> None:
+        try:
+            await session.run()
+        except Exception:  # whatever went wrong in one session must not reach the others
+            _log.exception("session %s failed", session.id)
+            session.fail()
+            self._close_soon(session.id, "an internal error")
