@@ -115,7 +115,7 @@ class TalkMode(StrEnum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Utterance:
     """One turn of speech, from its first to its last voiced sample (with a little margin for the recogniser)."""
 
@@ -127,6 +127,17 @@ class Utterance:
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
     at: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechPaused:
+    """The speaker is silent, perhaps for good: if so, ``utterance`` is the very object that SpeechStopped will carry.
+
+    A hint to transcribe ahead; nothing happened that anyone else needs to know.
+    """
+
+    at: float
+    utterance: Utterance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
