@@ -9,6 +9,7 @@ from nano_omni.world.entities import ACCEPTANCE_SEEDS, SPLITS, Scene, Script, So
 from nano_omni.world.pack import Packed, pack
 from nano_omni.world.render import render
 from nano_omni.world.script import make_script
+from nano_omni.world.sound import synthesise
 
 __all__ = [
     "ACCEPTANCE_SEEDS",
@@ -22,4 +23,5 @@ __all__ = [
     "make_script",
     "pack",
     "render",
+    "synthesise",
 ]
