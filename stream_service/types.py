@@ -157,14 +157,6 @@ class SpeechDropped:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SpeechPaused:
-    """Silence fell: the turn may be over, and ``SpeechStopped`` will bring this utterance, so recognise it ahead."""
-
-    at: float
-    utterance: Utterance
-
-
 SpeechEvent = SpeechStarted | SpeechPaused | SpeechStopped | SpeechDropped
 
 
@@ -172,13 +164,13 @@ SpeechEvent = SpeechStarted | SpeechPaused | SpeechStopped | SpeechDropped
 class Transcript:
     """``confidence`` in [0, 1], or None where the recogniser states none; ``text`` may be empty.
 
-    ``dropped`` says, in a sentence for the speaker, why these words should not be asked; None when they should.
+    ``rejected`` says, in a sentence for the speaker, why these words should not be asked; None when they should.
     """
 
     text: str
     confidence: float | None
     took_ms: float
-    dropped: str | None = None
+    rejected: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ class Session:
         if self.state is not SessionState.CLOSED:
             self._intake.interrupted(brk)
             if self._ears is not None:
-                self._ears.flush()
+                self._ears.reset()
 
     def on_lost(self, reason: str) -> None:
         if self.state is not SessionState.LIVE:
@@ -192,7 +192,7 @@ class Session:
         self._lifecycle.to(SessionState.LOST)
         self._lost_at = self._clock()
         if self._ears is not None:
-            self._ears.flush()
+            self._ears.reset()
         since = round(self.position, 3)
         self.journal.write(events.SourceLost, since=since, grace_left=self._grace_s, reason=reason)
 

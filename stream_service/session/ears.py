@@ -73,9 +73,9 @@ class Ears:
     def release(self) -> None:
         self._react(self._listener.release())
 
-    def flush(self) -> None:
+    def reset(self) -> None:
         """The audio is interrupted: what follows does not continue the open utterance."""
-        self._react(self._listener.flush())
+        self._react(self._listener.reset())
 
     async def run(self) -> None:
         """Recognise utterances, one after the other, until cancelled."""

@@ -86,7 +86,7 @@ class Listener(Protocol):
 
     def push(self, chunk: AudioChunk) -> list[SpeechEvent]: ...
 
-    def flush(self) -> list[SpeechEvent]:
+    def reset(self) -> list[SpeechEvent]:
         """The audio is interrupted: settle the open utterance."""
         ...
 

@@ -95,9 +95,9 @@ class Questions:
 
     def heard(self, spoken: Spoken, transcript: Transcript) -> None:
         timings_ms = {"hang_over": round(spoken.hang_over_s * 1000, 1), "transcribe": round(transcript.took_ms, 1)}
-        if transcript.dropped is not None or not transcript.text.strip():
+        if transcript.rejected is not None or not transcript.text.strip():
             remedy = "Say it again, closer to the microphone, or type it."
-            self._narrator.error("speech_not_understood", transcript.dropped or "No words were recognised.", remedy)
+            self._narrator.error("speech_not_understood", transcript.rejected or "No words were recognised.", remedy)
             return
         try:
             words = self._checked(transcript.text)
