@@ -40,7 +40,7 @@ class Sessions:
         self._names: dict[str, str] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self.stopping = False
         self._quiet = asyncio.Event()
 
     # Finding ---------------------------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ class Sessions:
         source is lost; with the token that opened it, where the server asks for tokens. Raises InvalidInput for a bad
         name, Conflict, Forbidden, ServerFull, EngineUnavailable, and what the negotiation raises.
         """
-        if self._stopping:
+        if self.stopping:
             raise EngineUnavailable("The server is stopping.", remedy="Try again in a moment.", retry_after=5.0)
         session = None if key is None else self.find(key)
         if session is None:
@@ -159,7 +159,7 @@ class Sessions:
 
     async def stop(self, drain_s: float) -> None:
         """Take nothing new, let running answers finish for at most ``drain_s`` seconds, then close every session."""
-        self._stopping = True
+        self.stopping = True
         self._check_quiet()
         try:
             async with asyncio.timeout(drain_s):
@@ -172,7 +172,7 @@ class Sessions:
             await asyncio.wait(self._closing)
 
     def _check_quiet(self) -> None:
-        if self._stopping and not any(len(session.turns) for session in self._sessions.values()):
+        if self.stopping and not any(len(session.turns) for session in self._sessions.values()):
             self._quiet.set()
 
     def _close_soon(self, id: str, reason: str) -> None:

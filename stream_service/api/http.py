@@ -1,0 +1,57 @@
+"""The ASGI application around a gateway."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection
+
+from stream_service.api import operations, problems, sessions, whip
+from stream_service.api.gateway import Gateway
+from stream_service.api.limits import BoundedBody
+from stream_service.api.page import Page
+
+
+def admitted(connection: HTTPConnection) -> None:
+    """Let through whom the gate admits, and remember the token (a FastAPI dependency of every guarded route)."""
+    gateway: Gateway = connection.app.state.gateway
+    connection.state.token = gateway.gate.admit(connection)
+
+
+def create(gateway: Gateway) -> FastAPI:
+    """Build the application: WHIP, sessions, probes, metrics, and the page at ``/``."""
+    app = FastAPI(
+        title="OmniDrop Live",
+        version=release(),
+        description="Ask a live camera and microphone. Answers come as events on the answer WebSocket.",
+        docs_url=None,  # its scripts would come from another server
+        redoc_url=None,
+    )
+    app.state.gateway = gateway
+    problems.install(app, gateway.metrics.on_error)
+    guarded = [Depends(admitted)]
+    app.include_router(operations.probes)
+    for router in (operations.router, whip.router, sessions.router, sessions.sockets):
+        app.include_router(router, dependencies=guarded)
+    if gateway.page is not None:
+        app.mount("/", Page(directory=gateway.page, html=True), name="page")
+    app.add_middleware(BoundedBody, limit=gateway.server.max_body_bytes)
+    if gateway.server.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(gateway.server.allowed_origins),
+            allow_methods=["*"],
+            allow_headers=["Authorization", "Content-Type", "If-Match"],
+            expose_headers=["ETag", "Link", "Location", "Retry-After"],
+        )
+    return app
+
+
+def release() -> str:
+    """The installed version; "0" in a bare source tree."""
+    try:
+        return version("omnidrop-live")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,37 @@
+"""What an operator's tools ask for: is it alive, can it serve, how is it doing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import JSONResponse, Response
+
+from stream_service import metrics
+from stream_service.api.gateway import Gateway, gateway_of
+from stream_service.errors import EngineUnavailable
+
+Its = Annotated[Gateway, Depends(gateway_of)]
+probes = APIRouter(tags=["Also"])
+router = APIRouter(tags=["Also"])
+
+
+@probes.get("/healthz")
+async def healthz() -> JSONResponse:
+    """200 while the gateway's event loop runs."""
+    return JSONResponse({"status": "ok"})
+
+
+@probes.get("/readyz")
+async def readyz(its: Its) -> JSONResponse:
+    """200 while new sessions can be served; 503 with the reason otherwise."""
+    if its.sessions.stopping:
+        raise EngineUnavailable("The server is stopping.", remedy="Use another one.", retry_after=5.0)
+    stats = await its.engine.stats()
+    return JSONResponse({"status": "ready", "sessions": stats.sessions, "degradation": stats.degradation})
+
+
+@router.get("/metrics")
+async def prometheus(its: Its) -> Response:
+    """Metrics in the Prometheus text format."""
+    return Response(its.metrics.exposition(await its.engine.stats()), media_type=metrics.CONTENT_TYPE)
