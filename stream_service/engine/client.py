@@ -1,0 +1,352 @@
+"""The engine in a child process, seen from the gateway. Neither torch nor the pruner is imported here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from stream_service.engine.degradation import Step
+from stream_service.engine.interface import EngineClient
+from stream_service.engine.link import Link
+from stream_service.engine.messages import Asked, Cancel, Close, Closed, Feed, Heartbeat, Open, Opened, Reply, Stop
+from stream_service.engine.settings import EngineSettings
+from stream_service.errors import Conflict, EngineUnavailable, OmniDropError
+from stream_service.types import (
+    AnswerCancelled,
+    AnswerDelta,
+    AnswerDone,
+    AnswerStarted,
+    CancelReason,
+    EngineEvent,
+    EngineFault,
+    EngineInfo,
+    EngineRestarted,
+    EngineStats,
+    Overloaded,
+    Question,
+    SessionSettings,
+    Window,
+    WindowFused,
+)
+
+__all__ = ["EngineClient", "EngineState", "LocalEngine"]
+
+EVENTS_HIGH, EVENTS_LOW = 4096, 512
+"""Events waiting for the consumer at which reading from the engine pauses, and resumes."""
+WATCH_S = 1.0
+"""How often signs of life are looked for."""
+LONGEST_BACKOFF_S = 30.0
+HEALTHY_S = 60.0
+"""A process that lived this long is restarted without the back-off of those before it."""
+EXIT_GRACE_S = 5.0
+"""Beyond the drain time, for a process that was told to stop."""
+
+_log = logging.getLogger(__name__)
+
+
+class EngineState(Enum):
+    NEW = "new"
+    STARTING = "starting"
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+_NEXT = {
+    EngineState.NEW: {EngineState.STARTING},
+    EngineState.STARTING: {EngineState.RUNNING, EngineState.STOPPED},
+    EngineState.RUNNING: {EngineState.RESTARTING, EngineState.STOPPING},
+    EngineState.RESTARTING: {EngineState.RUNNING, EngineState.STOPPING},
+    EngineState.STOPPING: {EngineState.STOPPED},
+    EngineState.STOPPED: set[EngineState](),
+}
+
+
+@dataclass(slots=True)
+class _Tenant:
+    """What the gateway keeps of a session, to rebuild it in another process."""
+
+    settings: SessionSettings
+    recent: deque[Window]
+    opening: asyncio.Future[None]
+    closing: asyncio.Future[None] | None = None
+    known: int = 0
+    """Windows that the running process was given."""
+    unproven: int = 0
+    """Windows given again after a restart and not fused yet: if the process dies over them, they are suspects."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A question that has not ended."""
+
+    session: str
+    published: list[str] = field(default_factory=list)
+
+
+class LocalEngine(EngineClient):
+    """:class:`EngineClient` over a child process that is restarted when it dies or hangs.
+
+    After a restart each session is opened again from its latest ``refeed_windows`` windows; its questions end as
+    cancelled (engine lost), and what was said in earlier turns is forgotten.
+
+    Args:
+        settings: the deployment's engine section.
+        spawn: starts one process; replaced in tests.
+    """
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        spawn: Callable[[EngineSettings, Callable[[Reply], None]], Awaitable[Link]] = Link.spawn,
+    ) -> None:
+        self._settings = settings
+        self._spawn = spawn
+        self._state = EngineState.NEW
+        self._link: Link | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._tenants: dict[str, _Tenant] = {}
+        self._asked: dict[str, _Asked] = {}
+        self._stats = EngineStats(0, 0, 0, 0.0, 0)
+        self._events: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
+
+    @property
+    def state(self) -> EngineState:
+        return self._state
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the running engine, for the operator; None while there is none."""
+        return self._link.pid if self._link is not None and self._state is EngineState.RUNNING else None
+
+    # ---- life
+
+    async def start(self) -> EngineInfo:
+        self._move(EngineState.STARTING)
+        try:
+            self._link = await self._spawn(self._settings, self._receive)
+            info = await self._link.info()
+        except BaseException:  # cancelled as well: no process may stay behind
+            await self._finish()
+            raise
+        self._move(EngineState.RUNNING)
+        self._supervisor = asyncio.create_task(self._supervise(), name="engine-supervisor")
+        return info
+
+    async def stop(self, *, drain_s: float) -> None:
+        if self._state not in (EngineState.RUNNING, EngineState.RESTARTING):
+            return
+        running = self._state is EngineState.RUNNING
+        self._move(EngineState.STOPPING)
+        assert self._supervisor is not None
+        self._supervisor.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._supervisor
+        if running and self._link is not None:
+            self._link.send(Stop(drain_s))
+            await self._link.end(drain_s + EXIT_GRACE_S)
+        await self._finish()
+
+    async def _finish(self) -> None:
+        if self._link is not None:
+            self._link.kill()
+            await self._link.end(EXIT_GRACE_S)
+        self._let_go(CancelReason.SHUTDOWN)
+        self._events.put_nowait(None)
+        self._move(EngineState.STOPPED)
+
+    async def _supervise(self) -> None:
+        """Keeps a process running; cancelled by :meth:`stop`."""
+        clock = asyncio.get_running_loop().time
+        failures = 0
+        while self._link is not None:
+            began = clock()
+            await self._watch(self._link)
+            self._move(EngineState.RESTARTING)
+            status = await self._link.end(0.0)
+            _log.error("the engine process ended with status %s; starting another", status)
+            self._let_go(CancelReason.ENGINE_LOST)
+            failures = 0 if clock() - began > HEALTHY_S else failures
+            while True:
+                await asyncio.sleep(min(self._settings.restart_backoff_s * 2**failures, LONGEST_BACKOFF_S))
+                failures += 1
+                self._link = await self._spawn(self._settings, self._receive)
+                try:
+                    await self._link.info()
+                    break
+                except OmniDropError as error:
+                    _log.error("the engine cannot start: %s %s", error.message, error.remedy)
+                    await self._link.end(0.0)
+            self._move(EngineState.RUNNING)
+            self._rejoin(self._link)
+
+    async def _watch(self, link: Link) -> None:
+        """Returns when the process is gone; ends it itself when it gives no sign of life."""
+        while not link.lost.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_S):
+                    await link.lost.wait()
+            if link.silence() > self._settings.hang_s:
+                _log.error("the engine gave no sign of life for %.0f s", link.silence())
+                link.kill()
+
+    def _let_go(self, reason: CancelReason) -> None:
+        """The process is gone: nobody may go on waiting for it."""
+        for question, asked in self._asked.items():
+            self._emit(AnswerCancelled(asked.session, question, reason, "".join(asked.published)))
+        self._asked.clear()
+        for name, tenant in list(self._tenants.items()):
+            if tenant.unproven:
+                tenant.recent.clear()
+            if tenant.closing is not None:
+                tenant.closing.set_result(None)
+            if not tenant.opening.done():
+                tenant.opening.set_exception(self._unavailable())
+            if tenant.closing is not None or tenant.opening.exception() is not None:
+                del self._tenants[name]
+
+    def _rejoin(self, link: Link) -> None:
+        for name, tenant in self._tenants.items():
+            link.send(Open(name, tenant.settings, rejoin=True))
+            for window in tenant.recent:
+                link.send(Feed(window))
+            again = len(tenant.recent)
+            self._emit(EngineRestarted(name, windows_refed=again, windows_lost=tenant.known - again))
+            tenant.known = tenant.unproven = again
+
+    # ---- what the service asks for
+
+    async def open(self, session: str, settings: SessionSettings) -> None:
+        if self._state is not EngineState.RUNNING or self._link is None:
+            raise self._unavailable()
+        if session in self._tenants:
+            raise Conflict(f"session {session} is open already", remedy="Choose another name.", field="session")
+        held = min(self._settings.refeed_windows, self._settings.window_queue)
+        opening = asyncio.get_running_loop().create_future()
+        tenant = self._tenants[session] = _Tenant(settings, deque(maxlen=held), opening)
+        self._link.send(Open(session, settings))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:  # nobody will close it
+            tenant.closing = asyncio.get_running_loop().create_future()
+            self._link.send(Close(session))
+            raise
+
+    def feed(self, window: Window) -> None:
+        tenant = self._tenants.get(window.session)
+        if tenant is None or self._link is None:
+            return
+        tenant.recent.append(window)
+        tenant.known += 1
+        if self._state is not EngineState.RUNNING:
+            return
+        if self._link.backed_up:
+            self._emit(Overloaded(window.session, Step.WINDOWS.action, windows=1))
+        else:
+            self._link.send(Feed(window))
+
+    def ask(self, question: Question, closing: Sequence[Window]) -> None:
+        at = time.monotonic()
+        if self._state is not EngineState.RUNNING or self._link is None:
+            for window in closing:
+                self.feed(window)
+            error = self._unavailable()
+            self._emit(EngineFault(question.session, error.code, error.message, error.remedy, question.id))
+            return
+        self._asked[question.id] = _Asked(question.session)
+        if tenant := self._tenants.get(question.session):
+            tenant.recent.extend(closing)
+            tenant.known += len(closing)
+        self._link.send(Asked(question, tuple(closing), at))
+
+    def cancel(self, session: str, question: str, reason: CancelReason) -> None:
+        if self._link is not None:
+            self._link.send(Cancel(session, question, reason))
+
+    async def close(self, session: str) -> None:
+        tenant = self._tenants.get(session)
+        if tenant is None:
+            return
+        if self._state is not EngineState.RUNNING or self._link is None:
+            del self._tenants[session]
+            return
+        if tenant.closing is None:
+            tenant.closing = asyncio.get_running_loop().create_future()
+            self._link.send(Close(session))
+        await asyncio.shield(tenant.closing)
+
+    async def stats(self) -> EngineStats:
+        """The snapshot of the last sign of life, about a second old at most."""
+        return self._stats
+
+    async def events(self) -> AsyncIterator[EngineEvent]:
+        while (event := await self._events.get()) is not None:
+            if self._events.qsize() <= EVENTS_LOW and self._link is not None:
+                self._link.pause(False)
+            yield event
+
+    # ---- what the engine says
+
+    def _receive(self, message: Reply) -> None:
+        match message:
+            case Heartbeat(stats):
+                self._stats = stats
+            case Opened(session, error):
+                self._opened(session, error.error() if error else None)
+            case Closed(session):
+                tenant = self._tenants.pop(session, None)
+                if tenant is not None and tenant.closing is not None:
+                    tenant.closing.set_result(None)
+            case AnswerStarted() | AnswerDelta() | AnswerDone() | AnswerCancelled() | EngineFault():
+                self._on_answer(message)
+            case WindowFused(session):
+                if (tenant := self._tenants.get(session)) and tenant.unproven:
+                    tenant.unproven -= 1
+                self._emit(message)
+            case _:
+                self._emit(message)
+
+    def _opened(self, session: str, error: OmniDropError | None) -> None:
+        tenant = self._tenants[session]
+        if tenant.opening.done():
+            if error is not None:
+                self._emit(EngineFault(session, error.code, error.message, error.remedy))
+        elif error is not None:
+            del self._tenants[session]
+            tenant.opening.set_exception(error)
+        else:
+            tenant.opening.set_result(None)
+
+    def _on_answer(self, event: AnswerStarted | AnswerDelta | AnswerDone | AnswerCancelled | EngineFault) -> None:
+        if event.question is not None:
+            asked = self._asked.get(event.question)
+            if asked is None:
+                return
+            if isinstance(event, AnswerDelta):
+                asked.published.append(event.text)
+            elif not isinstance(event, AnswerStarted):
+                del self._asked[event.question]
+        self._emit(event)
+
+    def _emit(self, event: EngineEvent) -> None:
+        self._events.put_nowait(event)
+        if self._events.qsize() >= EVENTS_HIGH and self._link is not None:
+            self._link.pause(True)
+
+    def _unavailable(self) -> EngineUnavailable:
+        wait = self._settings.restart_backoff_s + 5.0
+        return EngineUnavailable(
+            "the engine is being restarted", remedy="Try again in a few seconds.", retry_after=wait
+        )
+
+    def _move(self, to: EngineState) -> None:
+        if to not in _NEXT[self._state]:
+            raise RuntimeError(f"the engine is {self._state.value} and cannot become {to.value}")
+        self._state = to

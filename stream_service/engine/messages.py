@@ -1,0 +1,119 @@
+"""What travels between the gateway and the engine process, beside the events of :mod:`stream_service.types`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stream_service import errors
+from stream_service.engine.settings import EngineSettings
+from stream_service.types import CancelReason, EngineEvent, EngineInfo, EngineStats, Question, SessionSettings, Window
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorFacts:
+    """An :class:`~stream_service.errors.OmniDropError` as data, since exceptions do not travel well."""
+
+    kind: str
+    message: str
+    remedy: str
+    field: str | None
+    retry_after: float | None
+
+    @classmethod
+    def of(cls, error: errors.OmniDropError) -> ErrorFacts:
+        return cls(type(error).__name__, error.message, error.remedy, error.field, error.retry_after)
+
+    def error(self) -> errors.OmniDropError:
+        kind: type[errors.OmniDropError] = getattr(errors, self.kind)
+        return kind(self.message, remedy=self.remedy, field=self.field, retry_after=self.retry_after)
+
+
+# ---- gateway → engine
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """First message: load the model."""
+
+    settings: EngineSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Open a session; ``rejoin`` skips admission, for sessions that were running before a restart."""
+
+    session: str
+    settings: SessionSettings
+    rejoin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """``at`` is the moment the gateway got the question, on the machine's monotonic clock in seconds."""
+
+    question: Question
+    closing: tuple[Window, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    session: str
+    question: str
+    reason: CancelReason
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Finish the answers asked so far within ``drain_s`` seconds, then exit."""
+
+    drain_s: float
+
+
+Command = Start | Open | Feed | Asked | Cancel | Close | Stop
+
+
+# ---- engine → gateway
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    info: EngineInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The engine cannot start, and will exit."""
+
+    error: ErrorFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    session: str
+    error: ErrorFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Sent about once a second between batches; its absence means that the process hangs."""
+
+    stats: EngineStats
+
+
+Reply = Ready | Failed | Opened | Closed | Heartbeat | EngineEvent

@@ -1,0 +1,90 @@
+"""From settings to a loaded model, every way it can fail said before serving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+import nano_omni
+from pruner import (
+    BudgetError,
+    LiveModel,
+    LiveOptions,
+    PrunerError,
+    ScheduleError,
+    TurnOptions,
+    UnsupportedModelError,
+    WeightsError,
+)
+from stream_service.engine.loop import EngineLoop
+from stream_service.engine.settings import EngineSettings
+from stream_service.errors import InvalidConfig, OmniDropError, StartupError
+from stream_service.types import EngineInfo
+
+
+def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLoop, EngineInfo]:
+    """Loads the model and checks that it can work as configured.
+
+    Raises:
+        StartupError: no such weights, model family or device; names the path and the remedy.
+        InvalidConfig: a share, budget or depth that this model cannot reach; states the reachable range.
+    """
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    if settings.device.startswith("cuda") and not torch.cuda.is_available():
+        raise StartupError(
+            f"engine.device is {settings.device}, but no GPU is usable", remedy="Set engine.device to cpu."
+        )
+    path = nano_omni.weights_dir() if settings.model == "nano" else Path(settings.model)
+    options = TurnOptions(
+        deep_share=settings.deep_share,
+        schedule=settings.schedule,
+        score=settings.score,
+        diversity_weight=settings.diversity_weight,
+        max_tokens=settings.max_answer_tokens,
+    )
+    try:
+        model = LiveModel.load(
+            path,
+            device=settings.device,
+            dtype=getattr(torch, settings.dtype),
+            options=LiveOptions(fusion_depth=settings.fusion_depth),
+        )
+        model.check(options)
+        session_bytes = model.session_bytes(settings.budget)
+    except PrunerError as error:
+        raise _explained(error) from error
+    facts = model.facts
+    info = EngineInfo(
+        model=settings.model if settings.model == "nano" else path.name,
+        device=settings.device,
+        layers=facts.layers,
+        fusion_depth=facts.fusion_depth,
+        frame_size=facts.frame_size,
+        budget=settings.budget,
+        deep_share=settings.deep_share,
+        session_bytes=session_bytes,
+        max_sessions=settings.max_sessions,
+    )
+    return EngineLoop(model, settings, options, clock), info
+
+
+def _explained(error: PrunerError) -> OmniDropError:
+    match error:
+        case WeightsError():
+            return StartupError(f"the model in {error.path} cannot be loaded: {error.problem}", remedy=error.remedy)
+        case UnsupportedModelError():
+            return StartupError(str(error), remedy=f"Use a model of type {' or '.join(error.known)}.")
+        case ScheduleError():
+            low, high = error.reachable
+            remedy = f"Set engine.deep_share between {low:.3f} and {high:.3f}."
+            return InvalidConfig(str(error), remedy=remedy, field="engine.deep_share")
+        case BudgetError():
+            remedy = f"Set engine.budget to {error.needed} or more."
+            return InvalidConfig(str(error), remedy=remedy, field="engine.budget")
+        case _:
+            return InvalidConfig(
+                str(error), remedy="Compare the engine section with configs/nano.yaml.", field="engine"
+            )

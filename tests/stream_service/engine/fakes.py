@@ -1,0 +1,179 @@
+"""A model that answers by rote, with the pruner's call order checked, and a gateway link without a process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from pruner import Ask, InputError, RawWindow, ScheduleError, Step, TurnOptions
+from stream_service.engine.messages import Command, Reply
+from stream_service.engine.settings import EngineSettings
+from stream_service.types import EngineInfo
+from tests.stream_service.engine.builders import Clock
+
+
+@dataclass
+class FakeConversation:
+    budget: int
+    history: list[str] = field(default_factory=list)
+    """What the conversation holds, in order: ``w0`` a window's start, ``?text``, ``!answer``."""
+    encoded: list[float] = field(default_factory=list)
+    turn: FakeTurn | None = None
+    closed: bool = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class FakeTurn:
+    conversation: FakeConversation
+    text: str
+    words: list[str]
+    limit: int
+    said: int = 0
+
+    def report(self) -> Any:
+        survivors = [SimpleNamespace(start=0.0, end=2.0, video=[72, 9], audio=[50, 7])]
+        return SimpleNamespace(
+            tokens_per_layer=[122, 16], survivors=survivors, retention=0.3, deep_share=0.2, prompt_tokens=9, generated=0
+        )
+
+
+class FakeModel:
+    """Answers with ``words``. A window with ``start`` in ``bad`` is refused. Costs are advanced on ``clock``."""
+
+    def __init__(self, clock: Clock, words: Sequence[str] = ("a ", "b ", "c")) -> None:
+        self.clock = clock
+        self.words = list(words)
+        self.bad: set[float] = set()
+        self.cost = {"encode": 0.01, "fuse": 0.01, "guide": 0.02, "step": 0.005}
+        self.calls: list[tuple[str, int]] = []
+        self.raw: list[RawWindow] = []
+        self.conversations: list[FakeConversation] = []
+
+    def check(self, options: TurnOptions) -> None:
+        if options.deep_share < 0.01:
+            raise ScheduleError(options.deep_share, (0.01, 1.0), "deep share")
+
+    def open(self, *, budget: int) -> FakeConversation:
+        self.conversations.append(FakeConversation(budget))
+        return self.conversations[-1]
+
+    def encode(self, items: Sequence[tuple[FakeConversation, RawWindow]]) -> list[float]:
+        self._spend("encode", items)
+        for _, raw in items:
+            if raw.start in self.bad:
+                raise InputError("frames", "unusable", "send others.")
+        for conversation, raw in items:
+            self.raw.append(raw)
+            conversation.encoded.append(raw.start)
+        return [raw.start for _, raw in items]
+
+    def fuse(self, items: Sequence[tuple[FakeConversation, float]]) -> list[Any]:
+        self._spend("fuse", items)
+        for conversation, start in items:
+            assert conversation.turn is None, "a window has no place while its conversation answers"
+            assert conversation.encoded.pop(0) == start
+            conversation.history.append(f"w{start:g}")
+        counts = SimpleNamespace(video=144, audio=50)
+        return [
+            SimpleNamespace(seen=counts, kept=counts, store_tokens=194, evicted=0, thinned_chunks=0, coverage=1.0)
+            for _ in items
+        ]
+
+    def guide(self, asks: Sequence[Ask]) -> list[FakeTurn]:
+        self._spend("guide", asks)
+        for ask in asks:
+            if not ask.text:
+                raise InputError("text", "empty", "say something.")
+        turns = []
+        for ask in asks:
+            conversation: Any = ask.conversation
+            assert conversation.turn is None
+            conversation.turn = FakeTurn(conversation, ask.text, self.words, ask.options.max_tokens)
+            conversation.history.append(f"?{ask.text}")
+            turns.append(conversation.turn)
+        return turns
+
+    def step(self, turns: Sequence[FakeTurn]) -> list[Step]:
+        self._spend("step", turns)
+        return [self._word(turn) for turn in turns]
+
+    def commit(self, turn: FakeTurn, *, published: int | None = None) -> None:
+        assert turn.conversation.turn is turn
+        turn.conversation.turn = None
+        if published == 0:
+            turn.conversation.history.pop()
+        else:
+            turn.conversation.history.append("!" + "".join(turn.words[: turn.said if published is None else published]))
+
+    def _word(self, turn: FakeTurn) -> Step:
+        turn.said += 1
+        if turn.said > len(turn.words):
+            return Step("", True, "stop")
+        full = turn.said == turn.limit
+        return Step(turn.words[turn.said - 1], full, "length" if full else None)
+
+    def _spend(self, call: str, items: Sequence[object]) -> None:
+        assert items
+        self.calls.append((call, len(items)))
+        self.clock.advance(self.cost[call])
+
+
+class FakeLink:
+    """Stands for one engine process: records what is sent, lets the test say what comes back."""
+
+    info_or_error: EngineInfo | Exception = EngineInfo("fake", "cpu", 12, 6, (168, 168), 4096, 0.3, 1, 8)
+
+    def __init__(self, receive: Callable[[Reply], None]) -> None:
+        self.receive = receive
+        self.sent: list[Command] = []
+        self.lost = asyncio.Event()
+        self.backed_up = False
+        self.paused = False
+        self.silent_s = 0.0
+        self.pid = 1
+
+    async def info(self) -> EngineInfo:
+        if isinstance(self.info_or_error, Exception):
+            raise self.info_or_error
+        return self.info_or_error
+
+    def send(self, message: Command) -> None:
+        self.sent.append(message)
+
+    def pause(self, paused: bool) -> None:
+        self.paused = paused
+
+    def silence(self) -> float:
+        return self.silent_s
+
+    def kill(self) -> None:
+        self.lost.set()
+
+    async def end(self, patience_s: float) -> int:
+        self.lost.set()
+        return -9
+
+
+class Spawner:
+    """Hands out a new :class:`FakeLink` for each process that would be started."""
+
+    def __init__(self) -> None:
+        self.links: list[FakeLink] = []
+        self.spawned = asyncio.Event()
+
+    async def __call__(self, settings: EngineSettings, receive: Callable[[Reply], None]) -> Any:
+        self.links.append(FakeLink(receive))
+        self.spawned.set()
+        return self.links[-1]
+
+    async def next(self) -> FakeLink:
+        """The link of the next process to be started."""
+        self.spawned.clear()
+        await self.spawned.wait()
+        return self.links[-1]
