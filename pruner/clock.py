@@ -5,7 +5,8 @@ Keys are stored un-rotated, so a token's position may change after the fact. The
 1. While everything fits below `limit`, ids are exactly transformers' and nothing changes.
 2. When the next `need` ids no longer fit, the clock is re-based so that a quarter of the range is free again.
 3. Recent rows keep their distances to each other and to whatever comes next: all rows within half the range before
-   the next id, widened to whole segments, move down together by one amount, the shift.
+   the next id, widened to whole segments, move down together by one amount, the shift. (Where the widening or `need`
+   leaves no room for that much, a quarter of the range, an eighth, and so on; the newest segment at least.)
 4. Rows older than that are pulled together by shortening *gaps* only. All their ids (of all three axes together) are
    sorted; no two neighbours stay further apart than a common cap, the largest with which they fit. Distances up to
    the cap, and so the inside of a text, an audio second or a picture, stay exact; longer silences, left behind by
@@ -62,10 +63,14 @@ def rebase(rows: TokenRows, *, next_id: int, limit: int, need: int) -> Rebased |
     if next_id + need <= limit:
         return None
     target = limit - max(need, limit // 4)
-    boundary = _recent_from(rows, next_id - min(limit // 2, max(target, 0)))
+    exact = limit // 2
+    boundary = _recent_from(rows, next_id - exact)
+    while next_id - boundary > target:
+        if not exact:
+            raise BudgetError("position range", needed=next_id - boundary + need, available=limit)
+        exact //= 2
+        boundary = _recent_from(rows, next_id - exact)
     room = target - (next_id - boundary)
-    if room < 0:
-        raise BudgetError("position range", needed=next_id - boundary + need, available=limit)
     ids = np.append(rows.position[rows.position < boundary], boundary)
     ticks = np.unique(np.append(ids, 0))
     squeezed = _squeeze(ticks, room)
@@ -76,8 +81,9 @@ def rebase(rows: TokenRows, *, next_id: int, limit: int, need: int) -> Rebased |
 
 
 def _recent_from(rows: TokenRows, horizon: int) -> int:
-    """Lowest id of the rows at or after `horizon`, together with the whole of their segments."""
+    """Lowest id of the rows at or after `horizon` and of the newest segment, with the whole of their segments."""
     recent = rows.position.max(axis=1) >= horizon
+    recent |= (rows.segment >= 0) & (rows.segment == rows.segment.max())
     recent |= (rows.segment >= 0) & np.isin(rows.segment, rows.segment[recent])
     return int(rows.position[recent].min()) if recent.any() else horizon
 

@@ -93,7 +93,7 @@ def keep_video(
             anchor = here
             index = torch.arange(per_patch, device=tokens.device).expand(*tokens.shape[:-3], per_patch)
         else:
-            likeness = cosine_similarity(here.float(), anchor.float(), dim=-1)
+            likeness = cosine_similarity(_wide(here), _wide(anchor), dim=-1)
             index = likeness.sort(dim=-1, stable=True).indices[..., : _others(per_patch, keep)].sort(dim=-1).values
         kept.append(index + patch * per_patch)
         phase = (phase + 1) % group
@@ -103,3 +103,7 @@ def keep_video(
 def _others(per_patch: int, keep: float) -> int:
     # The small term keeps products such as 0.7 * 10, which floating point puts just below 7, from losing a token.
     return math.floor(keep * per_patch + 1e-9)
+
+
+def _wide(tokens: Tensor) -> Tensor:
+    return tokens if tokens.dtype == torch.float64 else tokens.float()

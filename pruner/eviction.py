@@ -79,10 +79,10 @@ def quotas(chunk: Counts, count: Counts, limit: int, rule: EvictionRule) -> Coun
     if int(count.sum()) <= limit:
         return count.astype(np.int64)
     keep = np.zeros(len(chunk), dtype=np.int64)
+    floor = min(rule.floor, limit)
     # However small the budget, one chunk may fill its floor: an empty store answers nothing.
-    room = max(rule.floor_share * limit, min(rule.floor, limit))
-    alive = spread(chunk, np.minimum(count, rule.floor), room, recent=rule.recent)
-    keep[alive] = _by_age(chunk[alive], count[alive], limit, rule.floor)
+    alive = spread(chunk, np.minimum(count, floor), max(rule.floor_share * limit, floor), recent=rule.recent)
+    keep[alive] = _by_age(chunk[alive], count[alive], limit, floor)
     return keep
 
 

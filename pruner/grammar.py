@@ -62,8 +62,8 @@ def text_leaving(rows: TokenRows, excess: int) -> tuple[Mask, npt.NDArray[np.int
 
 
 def _segments_leaving(rows: TokenRows, excess: int) -> Mask:
-    """bool [n]: rows of whole segments, evenly chosen, whose wrappers count at least `excess` rows if possible."""
-    wrapper = np.isin(rows.role, (Role.OPEN, Role.CLOSE))
+    """bool [n]: rows of whole segments, evenly chosen among all but the newest, with `excess` wrapper rows or more."""
+    wrapper = np.isin(rows.role, (Role.OPEN, Role.CLOSE)) & (rows.segment < rows.segment.max(initial=0))
     segments, weight = np.unique(rows.segment[wrapper], return_counts=True)
     stay = segments[spread(segments, weight, max(int(weight.sum()) - excess, 0), recent=1)]
-    return np.asarray((rows.segment >= 0) & ~np.isin(rows.segment, stay))
+    return np.isin(rows.segment, np.setdiff1d(segments, stay))

@@ -38,25 +38,25 @@ def mean_importance(attention: Tensor) -> Tensor:
     """The paper's score: mean over heads and question rows of one layer's attention.
 
     Args:
-        attention: float [..., heads, rows, keys], after the softmax; rows are the question's.
+        attention: fp32 or fp64 [..., heads, rows, keys], after the softmax; rows are the question's.
 
     Returns:
-        float32 [..., keys].
+        [..., keys], in the attention's precision.
     """
-    return attention.float().mean(dim=(-3, -2))
+    return attention.mean(dim=(-3, -2))
 
 
 def peak_importance(attention: Tensor, before: Tensor | None = None) -> Tensor:
     """Running maximum over layers, heads and rows of the question and the assistant's header.
 
     Args:
-        attention: float [..., heads, rows, keys] of the current layer, after the softmax.
-        before: float32 [..., keys] of the layers so far, already gathered to the keys alive now; None at the first.
+        attention: fp32 or fp64 [..., heads, rows, keys] of the current layer, after the softmax.
+        before: [..., keys] of the layers so far, already gathered to the keys alive now; None at the first.
 
     Returns:
-        float32 [..., keys].
+        [..., keys], in the attention's precision.
     """
-    peak = attention.float().amax(dim=(-3, -2))
+    peak = attention.amax(dim=(-3, -2))
     return peak if before is None else torch.maximum(peak, before)
 
 
@@ -84,7 +84,7 @@ def drop_lowest(scores: Tensor, drop: int, chunk: Tensor | None = None, diversit
     go the ones with the lowest `score + weight * distance`, so that tokens far from the best one's chunk are spared.
 
     Args:
-        scores: float [..., n], tokens in sequence order.
+        scores: fp32 or fp64 [..., n], tokens in sequence order.
         drop: tokens to drop, `0 <= drop <= n`.
         chunk: int [..., n], chunk of each token; needed with diversity.
         diversity: None for plain ranking.
@@ -99,9 +99,9 @@ def drop_lowest(scores: Tensor, drop: int, chunk: Tensor | None = None, diversit
     pool = min(2 * drop, count)
     candidates = ascending[..., :pool].sort(dim=-1).values
     distance = temporal_distance(ascending[..., -1], chunk, diversity.span)
-    level = scores.float()
+    level = scores
     if diversity.normalise == "max":
-        level = level / level.amax(dim=-1, keepdim=True).clamp(min=torch.finfo(level.dtype).tiny)
+        level = scores / scores.amax(dim=-1, keepdim=True).clamp(min=torch.finfo(scores.dtype).tiny)
     blended = (level + diversity.weight * distance).gather(-1, candidates)
     spared = candidates.gather(-1, blended.sort(dim=-1, stable=True).indices[..., drop:])
     return torch.cat([spared, ascending[..., pool:]], dim=-1).sort(dim=-1).values

@@ -8,7 +8,8 @@ rotated copy is derived from them where a rotation is given, so that decoding ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pruner.buffers import Rotate, RowBuffers, StoreShape
+from pruner.chunks import Chunk, ChunkRecord
 from pruner.clock import rebase
 from pruner.errors import BudgetError, StateError
 from pruner.eviction import EvictionReport, EvictionRule, neighbours, novelty, surviving
@@ -25,16 +27,6 @@ from pruner.tokens import TokenRows, TokenTable
 __all__ = ["Chunk", "FusionStore", "Mark", "Rotate", "StoreShape"]
 
 Ids = npt.NDArray[np.integer]
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A window of the stream: its place in stream seconds and its raw audiovisual tokens, before compression."""
-
-    start: float
-    end: float
-    raw_video: int
-    raw_audio: int
 
 
 @dataclass(frozen=True)
@@ -62,7 +54,6 @@ class FusionStore:
         hidden: [capacity, hidden], what enters layer F.
         positions: int64 [3, capacity] on the device, a copy of the table's.
         table: the rows' metadata, on the host.
-        chunks: chunks that still have tokens, by number.
         epoch: counts changes that move rows or positions; a cache derived from the store is valid for one epoch.
     """
 
@@ -83,9 +74,8 @@ class FusionStore:
         self.device, self.dtype = torch.device(device), dtype
         self.eviction = eviction or EvictionRule()
         self.table = TokenTable(budget + text)
-        self.chunks: dict[int, Chunk] = {}
         self.epoch = 0
-        self._chunks_seen = 0
+        self._record = ChunkRecord()
         self._rotate = rotate
         self._allocate()
 
@@ -123,14 +113,19 @@ class FusionStore:
         return self.table.rows
 
     @property
+    def chunks(self) -> Mapping[int, Chunk]:
+        """Chunks that still have tokens, by number."""
+        return self._record.alive
+
+    @property
     def coverage(self) -> float:
         """Share of the chunks ever added that still have tokens; 1.0 before the first."""
-        return len(self.chunks) / self._chunks_seen if self._chunks_seen else 1.0
+        return self._record.coverage
 
     @property
     def raw_tokens(self) -> int:
         """Raw audiovisual tokens of the chunks still represented: the base of retention."""
-        return sum(chunk.raw_video + chunk.raw_audio for chunk in self.chunks.values())
+        return self._record.raw_tokens
 
     @property
     def nbytes(self) -> int:
@@ -149,13 +144,7 @@ class FusionStore:
 
     def add_chunk(self, number: int, start: float, end: float, raw_video: int, raw_audio: int) -> None:
         """Announces a chunk whose rows follow, or more raw tokens of one that is already there."""
-        known = self.chunks.get(number)
-        if known is None:
-            self._chunks_seen += 1
-            self.chunks[number] = Chunk(start, end, raw_video, raw_audio)
-        else:
-            raw_video, raw_audio = raw_video + known.raw_video, raw_audio + known.raw_audio
-            self.chunks[number] = replace(known, end=end, raw_video=raw_video, raw_audio=raw_audio)
+        self._record.add(number, Chunk(start, end, raw_video, raw_audio))
 
     def begin(self, rows: TokenRows) -> int:
         """Adds rows at the end; their keys, values and hidden states are then written in place by the caller.
@@ -176,8 +165,9 @@ class FusionStore:
         start = self.table.append(rows)
         here = slice(start, self.length)
         self._place(here, rows.position)
-        self._buffers.novelty[here] = 0
-        self._buffers.importance[here] = 0
+        if media:
+            self._buffers.novelty[here] = 0
+            self._buffers.importance[here] = 0
         return start
 
     def settle(self, start: int) -> None:
@@ -185,23 +175,6 @@ class FusionStore:
         for here, past in neighbours(self.rows, start):
             index = self._index(here)
             self._buffers.novelty[index] = novelty(self.hidden[index], self.hidden[self._index(past)])
-
-    def append(self, rows: TokenRows, keys: Tensor, values: Tensor, hidden: Tensor) -> int:
-        """`begin`, writing of everything, `settle`: for rows that were computed elsewhere.
-
-        Args:
-            rows: n rows.
-            keys, values: [layers, kv_heads, n, head_dim], keys un-rotated.
-            hidden: [n, hidden].
-        """
-        start = self.begin(rows)
-        here = slice(start, self.length)
-        self.keys[:, :, here] = keys
-        self.values[:, :, here] = values
-        self.hidden[here] = hidden
-        self._rotate_rows(here)
-        self.settle(start)
-        return start
 
     def mark(self) -> Mark:
         """The present length, to truncate to later."""
@@ -216,7 +189,7 @@ class FusionStore:
         if mark.epoch != self.epoch:
             raise StateError("truncate", "rows have moved since the mark", "take the mark after making room")
         self.table.truncate(mark.length)
-        self._chunks_seen -= self._forget_chunks()
+        self._record.forget(self.rows.chunk.tolist())
 
     # Keeping to the budget.
 
@@ -276,7 +249,10 @@ class FusionStore:
             return 0
         self.rows.position[:] = moved.position
         self._place(slice(0, self.length), moved.position)
-        self._rotate_rows(slice(0, self.length))
+        if self._rotate is not None and self.rotated is not None:
+            here = slice(0, self.length)
+            for keys, rotated in zip(self.keys, self.rotated, strict=True):
+                rotated[:, here] = self._rotate(keys[:, here], self.positions[:, here])
         self.epoch += 1
         return moved.shift
 
@@ -300,24 +276,11 @@ class FusionStore:
         self.table.keep(kept)
         self.rows.turn[:] = turn
         self.epoch += 1
-        evicted = media - self.media
-        return EvictionReport(evicted, self._forget_chunks(), before - self.length - evicted, kept)
-
-    def _forget_chunks(self) -> int:
-        """Drops the record of chunks without rows and says how many there were."""
-        present = set(np.unique(self.rows.chunk).tolist())
-        gone = [number for number in self.chunks if number not in present]
-        for number in gone:
-            del self.chunks[number]
-        return len(gone)
+        evicted, thinned = media - self.media, self._record.keep(self.rows.chunk.tolist())
+        return EvictionReport(evicted, thinned, before - self.length - evicted, kept)
 
     def _place(self, where: slice, position: npt.NDArray[np.integer]) -> None:
         self.positions[:, where] = torch.from_numpy(np.ascontiguousarray(position.T)).to(self.device)
-
-    def _rotate_rows(self, where: slice) -> None:
-        if self._rotate is not None and self.rotated is not None:
-            for layer, keys in enumerate(self.keys):
-                self.rotated[layer][:, where] = self._rotate(keys[:, where], self.positions[:, where])
 
     def _index(self, rows: Ids) -> Tensor:
         return torch.from_numpy(rows).to(self.device)

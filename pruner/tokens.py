@@ -124,7 +124,7 @@ class TokenRows:
     def __len__(self) -> int:
         return len(self.sequence)
 
-    def take(self, index: npt.NDArray[np.integer] | slice) -> TokenRows:
+    def take(self, index: npt.NDArray[np.integer | np.bool_] | slice) -> TokenRows:
         """The rows at `index` (int [k], boolean [n] or a slice)."""
         return TokenRows(**{name: getattr(self, name)[index] for name in COLUMNS})
 
