@@ -6,33 +6,26 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 
 from stream_service.engine.degradation import Step
 from stream_service.engine.interface import EngineClient
+from stream_service.engine.ledger import Ledger
 from stream_service.engine.link import Link
-from stream_service.engine.messages import Asked, Cancel, Close, Closed, Feed, Heartbeat, Open, Opened, Reply, Stop
+from stream_service.engine.messages import Asked, Cancel, Close, Feed, Open, Reply, Stop
 from stream_service.engine.settings import EngineSettings
 from stream_service.errors import Conflict, EngineUnavailable, OmniDropError
 from stream_service.types import (
-    AnswerCancelled,
-    AnswerDelta,
-    AnswerDone,
-    AnswerStarted,
     CancelReason,
     EngineEvent,
     EngineFault,
     EngineInfo,
-    EngineRestarted,
     EngineStats,
     Overloaded,
     Question,
     SessionSettings,
     Window,
-    WindowFused,
 )
 
 __all__ = ["EngineClient", "EngineState", "LocalEngine"]
@@ -69,28 +62,6 @@ _NEXT = {
 }
 
 
-@dataclass(slots=True)
-class _Tenant:
-    """What the gateway keeps of a session, to rebuild it in another process."""
-
-    settings: SessionSettings
-    recent: deque[Window]
-    opening: asyncio.Future[None]
-    closing: asyncio.Future[None] | None = None
-    known: int = 0
-    """Windows that the running process was given."""
-    unproven: int = 0
-    """Windows given again after a restart and not fused yet: if the process dies over them, they are suspects."""
-
-
-@dataclass(slots=True)
-class _Asked:
-    """A question that has not ended."""
-
-    session: str
-    published: list[str] = field(default_factory=list)
-
-
 class LocalEngine(EngineClient):
     """:class:`EngineClient` over a child process that is restarted when it dies or hangs.
 
@@ -112,9 +83,7 @@ class LocalEngine(EngineClient):
         self._state = EngineState.NEW
         self._link: Link | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._tenants: dict[str, _Tenant] = {}
-        self._asked: dict[str, _Asked] = {}
-        self._stats = EngineStats(0, 0, 0, 0.0, 0)
+        self._ledger = Ledger(min(settings.refeed_windows, settings.window_queue))
         self._events: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
 
     @property
@@ -124,7 +93,8 @@ class LocalEngine(EngineClient):
     @property
     def pid(self) -> int | None:
         """Process id of the running engine, for the operator; None while there is none."""
-        return self._link.pid if self._link is not None and self._state is EngineState.RUNNING else None
+        link = self._running()
+        return None if link is None else link.pid
 
     # ---- life
 
@@ -185,7 +155,10 @@ class LocalEngine(EngineClient):
                     _log.error("the engine cannot start: %s %s", error.message, error.remedy)
                     await self._link.end(0.0)
             self._move(EngineState.RUNNING)
-            self._rejoin(self._link)
+            for event, commands in self._ledger.rejoin():
+                self._emit(event)
+                for command in commands:
+                    self._link.send(command)
 
     async def _watch(self, link: Link) -> None:
         """Returns when the process is gone; ends it itself when it gives no sign of life."""
@@ -198,93 +171,67 @@ class LocalEngine(EngineClient):
                 link.kill()
 
     def _let_go(self, reason: CancelReason) -> None:
-        """The process is gone: nobody may go on waiting for it."""
-        for question, asked in self._asked.items():
-            self._emit(AnswerCancelled(asked.session, question, reason, "".join(asked.published)))
-        self._asked.clear()
-        for name, tenant in list(self._tenants.items()):
-            if tenant.unproven:
-                tenant.recent.clear()
-            if tenant.closing is not None:
-                tenant.closing.set_result(None)
-            if not tenant.opening.done():
-                tenant.opening.set_exception(self._unavailable())
-            if tenant.closing is not None or tenant.opening.exception() is not None:
-                del self._tenants[name]
-
-    def _rejoin(self, link: Link) -> None:
-        for name, tenant in self._tenants.items():
-            link.send(Open(name, tenant.settings, rejoin=True))
-            for window in tenant.recent:
-                link.send(Feed(window))
-            again = len(tenant.recent)
-            self._emit(EngineRestarted(name, windows_refed=again, windows_lost=tenant.known - again))
-            tenant.known = tenant.unproven = again
+        for event in self._ledger.let_go(reason, self._unavailable()):
+            self._emit(event)
 
     # ---- what the service asks for
 
     async def open(self, session: str, settings: SessionSettings) -> None:
-        if self._state is not EngineState.RUNNING or self._link is None:
+        link = self._running()
+        if link is None:
             raise self._unavailable()
-        if session in self._tenants:
+        if self._ledger.tenant(session):
             raise Conflict(f"session {session} is open already", remedy="Choose another name.", field="session")
-        held = min(self._settings.refeed_windows, self._settings.window_queue)
-        opening = asyncio.get_running_loop().create_future()
-        tenant = self._tenants[session] = _Tenant(settings, deque(maxlen=held), opening)
-        self._link.send(Open(session, settings))
+        tenant = self._ledger.add(session, settings, asyncio.get_running_loop().create_future())
+        link.send(Open(session, settings))
         try:
-            await asyncio.shield(opening)
+            await asyncio.shield(tenant.opening)
         except asyncio.CancelledError:  # nobody will close it
             tenant.closing = asyncio.get_running_loop().create_future()
-            self._link.send(Close(session))
+            link.send(Close(session))
             raise
 
     def feed(self, window: Window) -> None:
-        tenant = self._tenants.get(window.session)
-        if tenant is None or self._link is None:
+        tenant, link = self._ledger.tenant(window.session), self._running()
+        if tenant is None:
             return
-        tenant.recent.append(window)
-        tenant.known += 1
-        if self._state is not EngineState.RUNNING:
-            return
-        if self._link.backed_up:
+        tenant.keep([window])
+        if link is not None and link.backed_up:
             self._emit(Overloaded(window.session, Step.WINDOWS.action, windows=1))
-        else:
-            self._link.send(Feed(window))
+        elif link is not None:
+            link.send(Feed(window))
 
     def ask(self, question: Question, closing: Sequence[Window]) -> None:
         at = time.monotonic()
-        if self._state is not EngineState.RUNNING or self._link is None:
-            for window in closing:
-                self.feed(window)
+        tenant, link = self._ledger.tenant(question.session), self._running()
+        if tenant is not None:
+            tenant.keep(closing)
+        if link is None:
             error = self._unavailable()
             self._emit(EngineFault(question.session, error.code, error.message, error.remedy, question.id))
-            return
-        self._asked[question.id] = _Asked(question.session)
-        if tenant := self._tenants.get(question.session):
-            tenant.recent.extend(closing)
-            tenant.known += len(closing)
-        self._link.send(Asked(question, tuple(closing), at))
+        else:
+            self._ledger.asked(question)
+            link.send(Asked(question, tuple(closing), at))
 
     def cancel(self, session: str, question: str, reason: CancelReason) -> None:
-        if self._link is not None:
-            self._link.send(Cancel(session, question, reason))
+        if (link := self._running()) is not None:
+            link.send(Cancel(session, question, reason))
 
     async def close(self, session: str) -> None:
-        tenant = self._tenants.get(session)
+        tenant, link = self._ledger.tenant(session), self._running()
         if tenant is None:
             return
-        if self._state is not EngineState.RUNNING or self._link is None:
-            del self._tenants[session]
+        if link is None:
+            self._ledger.forget(session)
             return
         if tenant.closing is None:
             tenant.closing = asyncio.get_running_loop().create_future()
-            self._link.send(Close(session))
+            link.send(Close(session))
         await asyncio.shield(tenant.closing)
 
     async def stats(self) -> EngineStats:
         """The snapshot of the last sign of life, about a second old at most."""
-        return self._stats
+        return self._ledger.stats
 
     async def events(self) -> AsyncIterator[EngineEvent]:
         while (event := await self._events.get()) is not None:
@@ -292,48 +239,14 @@ class LocalEngine(EngineClient):
                 self._link.pause(False)
             yield event
 
-    # ---- what the engine says
+    # ---- inside
+
+    def _running(self) -> Link | None:
+        return self._link if self._state is EngineState.RUNNING else None
 
     def _receive(self, message: Reply) -> None:
-        match message:
-            case Heartbeat(stats):
-                self._stats = stats
-            case Opened(session, error):
-                self._opened(session, error.error() if error else None)
-            case Closed(session):
-                tenant = self._tenants.pop(session, None)
-                if tenant is not None and tenant.closing is not None:
-                    tenant.closing.set_result(None)
-            case AnswerStarted() | AnswerDelta() | AnswerDone() | AnswerCancelled() | EngineFault():
-                self._on_answer(message)
-            case WindowFused(session):
-                if (tenant := self._tenants.get(session)) and tenant.unproven:
-                    tenant.unproven -= 1
-                self._emit(message)
-            case _:
-                self._emit(message)
-
-    def _opened(self, session: str, error: OmniDropError | None) -> None:
-        tenant = self._tenants[session]
-        if tenant.opening.done():
-            if error is not None:
-                self._emit(EngineFault(session, error.code, error.message, error.remedy))
-        elif error is not None:
-            del self._tenants[session]
-            tenant.opening.set_exception(error)
-        else:
-            tenant.opening.set_result(None)
-
-    def _on_answer(self, event: AnswerStarted | AnswerDelta | AnswerDone | AnswerCancelled | EngineFault) -> None:
-        if event.question is not None:
-            asked = self._asked.get(event.question)
-            if asked is None:
-                return
-            if isinstance(event, AnswerDelta):
-                asked.published.append(event.text)
-            elif not isinstance(event, AnswerStarted):
-                del self._asked[event.question]
-        self._emit(event)
+        if (event := self._ledger.receive(message)) is not None:
+            self._emit(event)
 
     def _emit(self, event: EngineEvent) -> None:
         self._events.put_nowait(event)

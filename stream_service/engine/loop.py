@@ -8,9 +8,10 @@ from dataclasses import replace
 from pruner import BudgetError, LiveModel, PrunerError, TurnOptions
 from pruner import Step as Token
 from stream_service.engine.runner import Runner, answered, fault, ms, rounds
-from stream_service.engine.scheduler import Batch, Kind, QuestionWork, Scheduler, WindowWork
+from stream_service.engine.scheduler import Scheduler
 from stream_service.engine.sessions import Answer, Session
 from stream_service.engine.settings import EngineSettings
+from stream_service.engine.work import Batch, Kind, QuestionWork, WindowWork
 from stream_service.errors import Busy, Conflict, InvalidInput
 from stream_service.types import (
     AnswerCancelled,

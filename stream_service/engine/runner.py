@@ -19,8 +19,8 @@ from pruner import (
 )
 from pruner import Step as Token
 from stream_service.engine.degradation import Step
-from stream_service.engine.scheduler import WindowWork
 from stream_service.engine.sessions import Answer, Session
+from stream_service.engine.work import WindowWork
 from stream_service.types import (
     AnswerDone,
     ChunkSurvivors,
@@ -112,10 +112,10 @@ def rounds(works: Iterable[WindowWork]) -> Iterator[list[WindowWork]]:
     """Splits windows so that a session appears once in each round, its windows in order."""
     pending = list(works)
     while pending:
-        seen: set[str] = set()
-        taken = [work for work in pending if not (work.session in seen or seen.add(work.session))]
+        first = {work.session: work for work in reversed(pending)}
+        taken = [work for work in pending if first[work.session] is work]
         yield taken
-        pending = [work for work in pending if work not in taken]
+        pending = [work for work in pending if first[work.session] is not work]
 
 
 def raw_window(work: WindowWork, step: Step) -> RawWindow:

@@ -16,16 +16,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from stream_service.engine.degradation import Degradation, Step
 from stream_service.engine.settings import EngineSettings
+from stream_service.engine.work import Batch, Kind, QuestionWork, WindowWork
 from stream_service.errors import Busy, ServerFull
-from stream_service.types import Overloaded, Question, Window
-
-if TYPE_CHECKING:
-    from pruner import EncodedWindow
+from stream_service.types import Overloaded
 
 WINDOW_SECONDS = 2.0
 """Seconds of media in an ordinary window; what the load is measured against."""
@@ -33,57 +29,6 @@ FULL_RETRY_S = 10.0
 """Seconds after which a client refused for want of a place may try again."""
 COST_MEMORY = 0.8
 """Weight of the past in the running mean of a window's cost."""
-
-
-class Kind(StrEnum):
-    DECODE = "decode"
-    ASK = "ask"
-    WINDOWS = "windows"
-
-
-@dataclass(slots=True, eq=False)
-class WindowWork:
-    """One window on its way into a session's store."""
-
-    window: Window
-    arrived: float
-    deadline: float = 0.0
-    encoded: EncodedWindow | None = None
-    encode_ms: float = 0.0
-    after_gap: bool = False
-    """A window before it was dropped: it cannot continue the segment."""
-
-    @property
-    def session(self) -> str:
-        return self.window.session
-
-
-@dataclass(slots=True, eq=False)
-class QuestionWork:
-    """One question, from its arrival in the gateway (``asked``, monotonic seconds) to its end."""
-
-    question: Question
-    asked: float
-    expires: float
-
-    @property
-    def session(self) -> str:
-        return self.question.session
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Work of one kind, run without interruption. ``sessions`` are the running answers of a decode step.
-
-    ``windows`` keeps each session's order; a session appears there once, except in an ask batch.
-    """
-
-    kind: Kind
-    at: float
-    step: Step
-    sessions: tuple[str, ...] = ()
-    windows: tuple[WindowWork, ...] = ()
-    questions: tuple[QuestionWork, ...] = ()
 
 
 @dataclass(slots=True)

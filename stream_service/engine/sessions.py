@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from stream_service.engine.scheduler import QuestionWork
+from stream_service.engine.work import QuestionWork
 
 if TYPE_CHECKING:
     from pruner import Conversation, Turn, TurnOptions

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_service.engine.degradation import Degradation, Step
-from stream_service.engine.scheduler import Batch, Kind, QuestionWork, Scheduler, WindowWork
+from stream_service.engine.scheduler import Scheduler
 from stream_service.engine.settings import EngineSettings
+from stream_service.engine.work import Batch, Kind, QuestionWork, WindowWork
 from stream_service.errors import Busy, ServerFull
 from stream_service.types import Overloaded
 from tests.stream_service.engine.builders import question, window
