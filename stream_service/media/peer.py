@@ -1,0 +1,146 @@
+"""One WHIP resource: an aiortc connection that only receives, and the tasks that drain it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from functools import partial
+
+from aiortc import (
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCDtlsTransport,
+    RTCIceServer,
+    RTCIceTransportPolicy,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame, VideoFrame
+
+from stream_service.errors import InvalidSdp
+from stream_service.media import network, tap
+from stream_service.media.clock import StreamClock, Track
+from stream_service.media.fragment import Fragment
+from stream_service.media.intake import VIDEO_RATE, Intake
+from stream_service.media.offer import Offer
+from stream_service.media.settings import MediaSettings
+
+_CHECK_S = 0.25
+
+
+class Peer:
+    """Answers one offer, then drains its tracks into an :class:`Intake` until :meth:`close`.
+
+    Tracks are read whether or not anyone wants them (aiortc queues unread frames without bound).
+    """
+
+    def __init__(self, settings: MediaSettings, offer: Offer, clock: StreamClock) -> None:
+        self._settings = settings
+        self._offer = offer
+        self._clock = clock
+        self._connection = RTCPeerConnection(_configuration(settings))
+        self._receivers: dict[Track, RTCRtpReceiver] = {}
+        self._runner: asyncio.Task[None] | None = None
+        self.etag = f'"{secrets.token_hex(8)}"'
+        """Names the ICE session (RFC 9725 §4.3.1), quoted as in the header."""
+
+    @property
+    def tracks(self) -> frozenset[Track]:
+        """What the source sends."""
+        return frozenset(Track(kind) for kind in self._offer.codecs)
+
+    async def answer(self) -> str:
+        """The SDP answer, with all candidates in it.
+
+        Raises :class:`InvalidSdp` for what only the negotiation can find.
+        """
+        connection = self._connection
+        for kind, names in self._offer.codecs.items():
+            transceiver = connection.addTransceiver(kind, direction="recvonly")
+            known = RTCRtpReceiver.getCapabilities(kind).codecs
+            transceiver.setCodecPreferences([c for c in known if c.mimeType.lower() in (*names, "video/rtx")])
+            self._receivers[Track(kind)] = transceiver.receiver
+            rate = VIDEO_RATE if kind == "video" else 48_000 if "audio/opus" in names else 8_000
+            self._listen(Track(kind), transceiver.receiver, rate)
+        transport = self._transport()
+        network.bind(transport.transport.iceGatherer, self._settings.bind)
+        try:
+            await connection.setRemoteDescription(RTCSessionDescription(self._offer.sdp, "offer"))
+        except ValueError as error:
+            raise InvalidSdp(
+                f"the offer cannot be answered: {error}", remedy="Send the offer unchanged.", field="sdp"
+            ) from error
+        if self._offer.answer_passive:
+            transport._set_role("server")
+        await connection.setLocalDescription(await connection.createAnswer())
+        return network.announce(connection.localDescription.sdp, self._settings)
+
+    def start(self, intake: Intake) -> None:
+        """Begin to drain into ``intake``."""
+        self._runner = asyncio.create_task(self._run(intake), name="whip-peer")
+
+    async def trickle(self, fragment: Fragment) -> None:
+        """Add the sender's candidates."""
+        for candidate in fragment.candidates:
+            await self._transport().transport.addRemoteCandidate(candidate)
+
+    def reception(self) -> dict[Track, tap.Reception]:
+        """What the receivers have counted."""
+        return {track: tap.reception(receiver) for track, receiver in self._receivers.items()}
+
+    async def close(self) -> None:
+        """Stop; the source is told by DTLS. Nothing reaches the intake after this."""
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.gather(self._runner, return_exceptions=True)
+        await self._connection.close()
+
+    def _transport(self) -> RTCDtlsTransport:
+        return next(iter(self._receivers.values())).transport
+
+    def _listen(self, track: Track, receiver: RTCRtpReceiver, rate: int) -> None:
+        clock = self._clock
+        tap.listen(
+            receiver,
+            on_packet=lambda timestamp: clock.heard(track, timestamp, rate),
+            on_report=partial(clock.report, track),
+        )
+
+    async def _run(self, intake: Intake) -> None:
+        def on_state() -> None:
+            state = self._connection.connectionState
+            if state in ("failed", "closed"):
+                intake.lose(f"the connection {'is closed' if state == 'closed' else 'failed'}")
+
+        handlers: dict[Track, Callable[..., None]] = {Track.VIDEO: intake.video, Track.AUDIO: intake.audio}
+        self._connection.on("connectionstatechange", on_state)
+        async with asyncio.TaskGroup() as group:
+            drains = [group.create_task(_drain(r.track, handlers[t])) for t, r in self._receivers.items()]
+            while not all(task.done() for task in drains):
+                await asyncio.sleep(_CHECK_S)
+                intake.check()
+        intake.lose("the source ended its tracks")
+
+
+async def _drain(track: MediaStreamTrack, handle: Callable[..., None]) -> None:
+    """Read a track to its end."""
+    while True:
+        try:
+            frame = await track.recv()
+        except MediaStreamError:
+            return
+        if isinstance(frame, VideoFrame | AudioFrame):
+            handle(frame)
+
+
+def _configuration(settings: MediaSettings) -> RTCConfiguration:
+    servers = [
+        RTCIceServer(urls=list(server.urls), username=server.username, credential=server.credential)
+        for server in settings.ice_servers
+    ]
+    policy = RTCIceTransportPolicy.RELAY if settings.relay_only else RTCIceTransportPolicy.ALL
+    return RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE, iceTransportPolicy=policy)

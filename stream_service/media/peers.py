@@ -1,0 +1,161 @@
+"""All live WHIP resources of a gateway, by session (RFC 9725)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from stream_service.errors import NotFound, PreconditionFailed, PreconditionRequired
+from stream_service.media.clock import StreamClock, Track
+from stream_service.media.fragment import read_fragment
+from stream_service.media.intake import VIDEO_RATE, Intake
+from stream_service.media.offer import read_offer
+from stream_service.media.peer import Peer
+from stream_service.media.settings import MediaSettings
+from stream_service.types import MediaSink
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The answer to a ``POST``: SDP for the body, and the ``ETag`` header's value."""
+
+    answer: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trickled:
+    """The answer to a ``PATCH``: a fragment and a new ``ETag`` after an ICE restart, nothing (204) otherwise."""
+
+    answer: str | None
+    etag: str | None
+
+
+@dataclass(slots=True)
+class _Source:
+    clock: StreamClock
+    peer: Peer | None = None
+    intake: Intake | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Peers:
+    """Publishes sources into sessions. A session keeps one clock through all the sources that it has."""
+
+    def __init__(
+        self,
+        settings: MediaSettings,
+        frame_size: tuple[int, int],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._frame_size = frame_size
+        self._monotonic = monotonic
+        self._sources: dict[str, _Source] = {}
+
+    async def publish(self, session: str, offer: str, sink: MediaSink) -> Published:
+        """Answer an offer and send its media to ``sink``.
+
+        A second offer for a live session replaces its source; stream time goes on by the time that passed, and the
+        first media after it are announced by ``on_break`` (gap). An offer that is refused leaves all as it was.
+
+        Raises :class:`TooLarge`, :class:`InvalidSdp`, :class:`UnsupportedMedia`.
+        """
+        checked = read_offer(offer, self._settings.max_sdp_bytes)
+        source = self._sources.get(session) or _Source(StreamClock(self._monotonic))
+        async with source.lock:
+            peer = Peer(self._settings, checked, source.clock)
+            try:
+                answer = await peer.answer()
+            except BaseException:
+                await peer.close()
+                raise
+            if source.peer is not None:
+                await source.peer.close()
+            self._sources[session] = source
+            sink.on_tracks(video=Track.VIDEO in peer.tracks, audio=Track.AUDIO in peer.tracks)
+            source.intake = Intake(
+                self._settings,
+                self._frame_size,
+                source.clock,
+                sink,
+                self._monotonic,
+                gap=source.clock.begin(),
+                lost=source.intake is not None and source.intake.lost,
+            )
+            source.peer = peer
+            peer.start(source.intake)
+        return Published(answer, peer.etag)
+
+    async def trickle(self, session: str, fragment: str, if_match: str | None) -> Trickled:
+        """Take the candidates of an SDP fragment, or restart ICE when ``if_match`` is ``*``.
+
+        Raises :class:`NotFound`, :class:`PreconditionRequired` without ``if_match``, :class:`PreconditionFailed` when
+        it names another ICE session, :class:`InvalidSdp`, :class:`TooLarge`.
+        """
+        peer = self._peer(session)
+        if if_match is None:
+            raise PreconditionRequired(
+                "the request names no ICE session", remedy="Send the answer's ETag as If-Match (RFC 9725 §4.3)."
+            )
+        parsed = read_fragment(fragment, self._settings.max_sdp_bytes)
+        if peer.etag not in (tag.strip() for tag in if_match.split(",")):
+            raise PreconditionFailed(
+                "the ICE session named by If-Match is over",
+                remedy="Use the ETag of the latest answer, or * to restart.",
+            )
+        await peer.trickle(parsed)
+        return Trickled(None, None)
+
+    async def end(self, session: str) -> None:
+        """Close a session's source and forget its clock; the sink hears nothing more. No error if there is none."""
+        source = self._sources.pop(session, None)
+        if source is not None and source.peer is not None:
+            await source.peer.close()
+
+    async def stop(self) -> None:
+        """Close all sources."""
+        await asyncio.gather(*(self.end(session) for session in list(self._sources)))
+
+    def stats(self, session: str) -> dict[str, float]:
+        """Counters of a session's present source.
+
+        frames, samples (16 kHz), dropped (out of order), breaks, resolutions (changes); packets_received,
+        packets_lost; jitter_video_ms, jitter_audio_ms; av_aligned (1 once sender reports lay the tracks to each other,
+        0 while or where only packet arrival does), av_skew_ms (by how much the last pair of reports found the
+        alignment in use to be wrong) and av_skew_ms_p95 of all; reports_rejected. Raises :class:`NotFound`.
+        """
+        peer = self._peer(session)
+        source = self._sources[session]
+        reception = peer.reception()
+        counts = source.intake.counts if source.intake is not None else None
+        skews = sorted(source.clock.skews)
+        stats = {
+            "packets_received": float(sum(r.received for r in reception.values())),
+            "packets_lost": float(sum(r.lost for r in reception.values())),
+            "av_aligned": float(source.clock.aligned),
+            "reports_rejected": float(source.clock.rejected),
+        }
+        if counts is not None:
+            stats |= {
+                "frames": float(counts.frames),
+                "samples": float(counts.samples),
+                "dropped": float(counts.dropped),
+                "breaks": float(counts.breaks),
+                "resolutions": float(counts.resolutions),
+            }
+        for track, one in reception.items():
+            rate = VIDEO_RATE if track is Track.VIDEO else 48_000
+            stats[f"jitter_{track}_ms"] = 1e3 * one.jitter / rate
+        if skews:
+            stats["av_skew_ms"] = 1e3 * source.clock.skews[-1]
+            stats["av_skew_ms_p95"] = 1e3 * skews[min(len(skews) - 1, round(0.95 * len(skews)))]
+        return stats
+
+    def _peer(self, session: str) -> Peer:
+        source = self._sources.get(session)
+        if source is None or source.peer is None:
+            raise NotFound(f"no source publishes to {session!r}", remedy="POST an offer first.")
+        return source.peer
