@@ -1,4 +1,6 @@
-"""How the camera and the room make a stream look and sound: drawn once a stream, bounded so that colours keep their names."""
+"""How camera and room make a stream look and sound: drawn once a stream, bounded so that colours keep their names."""
+
+from math import sqrt
 
 from nano_omni.world.draws import Draws
 from nano_omni.world.entities import Appearance
@@ -9,7 +11,13 @@ TINTS: tuple[Rgb, ...] = ((1.06, 1.0, 0.80), (0.90, 1.0, 1.08), (0.97, 1.03, 0.9
 EXPOSURES = (0.66, 1.10)
 """Darkest and brightest, the drift included."""
 MOST_LIFT = 0.15
-SKINS: tuple[Rgb, ...] = ((0.95, 0.80, 0.70), (0.87, 0.67, 0.54), (0.70, 0.50, 0.38), (0.50, 0.34, 0.25), (0.33, 0.22, 0.17))
+SKINS: tuple[Rgb, ...] = (
+    (0.95, 0.80, 0.70),
+    (0.87, 0.67, 0.54),
+    (0.70, 0.50, 0.38),
+    (0.50, 0.34, 0.25),
+    (0.33, 0.22, 0.17),
+)
 QUIETEST_SHARE = 0.25
 """Most that hiss and hum may reach, relative to the quietest event of the stream."""
 
@@ -85,5 +93,6 @@ def draw_surround(draws: Draws) -> Rgb:
 
 
 def distance(one: Rgb, other: Rgb) -> float:
-    """Euclidean distance of two colours in RGB, in [0, sqrt 3]."""
-    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5
+    """Distance of two colours in [0, sqrt 3]: Euclidean in RGB, green weighing most and blue least, as for the eye."""
+    red, green, blue = (a - b for a, b in zip(one, other, strict=True))
+    return sqrt(0.9 * red * red + 1.5 * green * green + 0.6 * blue * blue)

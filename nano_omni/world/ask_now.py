@@ -21,7 +21,7 @@ def colour_now(view: View, draws: Draws) -> Asked | None:
     if len(things) == 1 and draws.chance(0.4):
         return Asked("now.colour.lone", f"{things[0].colour}.", {})
     thing = _only(things, "shape", draws)
-    return thing and Asked("now.colour", f"{thing.colour}.", {"shape": thing.shape})
+    return None if thing is None else Asked("now.colour", f"{thing.colour}.", {"shape": thing.shape})
 
 
 def shape_now(view: View, draws: Draws) -> Asked | None:
@@ -30,7 +30,7 @@ def shape_now(view: View, draws: Draws) -> Asked | None:
     if len(things) == 1 and draws.chance(0.4):
         return Asked("now.shape.lone", f"a {things[0].shape}.", {})
     thing = _only(things, "colour", draws)
-    return thing and Asked("now.shape", f"a {thing.shape}.", {"colour": thing.colour})
+    return None if thing is None else Asked("now.shape", f"a {thing.shape}.", {"colour": thing.colour})
 
 
 def place_now(view: View, draws: Draws) -> Asked | None:

@@ -54,7 +54,7 @@ def colour_past(view: View, draws: Draws) -> Asked | None:
     if found is not None and draws.chance(0.7):
         return Asked("past.colour", f"{found[1].colour}.", {"shape": found[1].shape})
     thing = _last(view, draws, "shape")
-    return thing and Asked("past.colour.last", f"{thing.colour}.", {"shape": thing.shape})
+    return None if thing is None else Asked("past.colour.last", f"{thing.colour}.", {"shape": thing.shape})
 
 
 def shape_past(view: View, draws: Draws) -> Asked | None:
@@ -63,7 +63,7 @@ def shape_past(view: View, draws: Draws) -> Asked | None:
     if found is not None and draws.chance(0.7):
         return Asked("past.shape", f"a {found[1].shape}.", {"colour": found[1].colour})
     thing = _last(view, draws, "colour")
-    return thing and Asked("past.shape.last", f"a {thing.shape}.", {"colour": thing.colour})
+    return None if thing is None else Asked("past.shape.last", f"a {thing.shape}.", {"colour": thing.colour})
 
 
 def place_past(view: View, draws: Draws) -> Asked | None:
@@ -82,7 +82,7 @@ def exists_past(view: View, draws: Draws) -> Asked | None:
             return None
         return Asked("past.exists", "yes.", {"thing": draws.choice(draws.choice(scenes).things).name})
     name = _never(view, draws)
-    return name and Asked("past.exists", "no.", {"thing": name})
+    return None if name is None else Asked("past.exists", "no.", {"thing": name})
 
 
 def absent_past(view: View, draws: Draws) -> Asked | None:
@@ -95,7 +95,7 @@ def absent_past(view: View, draws: Draws) -> Asked | None:
         colour = draws.choice(COLOURS)
         return None if view.names[colour] else Asked(phrase, there_was_no(f"{colour} object"), {"colour": colour})
     name = _never(view, draws)
-    return name and Asked(phrase, there_was_no(name), {"thing": name})
+    return None if name is None else Asked(phrase, there_was_no(name), {"thing": name})
 
 
 def describe(view: View, draws: Draws) -> Asked | None:
@@ -122,7 +122,7 @@ def _never(view: View, draws: Draws) -> str | None:
 
 
 def _once(view: View, draws: Draws, kind: str, scenes: list[Scene]) -> tuple[int, Thing] | None:
-    """Draw one of the objects in these scenes whose name (shape, colour) nothing else has had so far; with its scene's place."""
+    """Draw one of the objects in these scenes whose name (shape, colour) is unique so far, and which scene it is in."""
     known = view.names
     found = []
     for at, scene in enumerate(scenes):

@@ -43,7 +43,9 @@ def count(view: View, draws: Draws) -> Asked | None:
     """Ask how many sounds there were, of all or of one kind, up to six."""
     if draws.chance(0.3):
         total = len(view.heard)
-        return Asked("audio.total", f"{NUMBERS[total]}.", {}) if view.sounding is None and total < len(NUMBERS) else None
+        if view.sounding is not None or total >= len(NUMBERS):
+            return None
+        return Asked("audio.total", f"{NUMBERS[total]}.", {})
     kind = draws.choice(view.heard).kind if view.heard and draws.chance(0.8) else draws.choice(SOUNDS)
     times = view.kinds[kind]
     if times >= len(NUMBERS) or _in_doubt(view, kind):
@@ -57,7 +59,7 @@ def exists(view: View, draws: Draws) -> Asked | None:
         kinds = sorted(view.kinds)
         return Asked("audio.exists", "yes.", _fields(draws.choice(kinds))) if kinds else None
     kind = _unheard(view, draws)
-    return kind and Asked("audio.exists", "no.", _fields(kind))
+    return None if kind is None else Asked("audio.exists", "no.", _fields(kind))
 
 
 def listing(view: View, draws: Draws) -> Asked | None:
@@ -105,7 +107,7 @@ def absent_audio(view: View, draws: Draws) -> Asked | None:
     """Ask what came before or after a sound that was never heard."""
     kind = _unheard(view, draws)
     phrase = draws.choice(("audio.before", "audio.after"))
-    return kind and Asked(phrase, there_was_no(kind), _fields(kind))
+    return None if kind is None else Asked(phrase, there_was_no(kind), _fields(kind))
 
 
 def absent_av(view: View, draws: Draws) -> Asked | None:
@@ -113,7 +115,7 @@ def absent_av(view: View, draws: Draws) -> Asked | None:
     if draws.chance(0.5):
         kind = _unheard(view, draws)
         phrase = draws.choice(("av.screen", "av.screen.last"))
-        return kind and Asked(phrase, there_was_no(kind), {"event": draws.choice(EVENTS[kind])})
+        return None if kind is None else Asked(phrase, there_was_no(kind), {"event": draws.choice(EVENTS[kind])})
     name = near_miss(draws.choice(view.scenes).things if view.scenes else (), draws)
     return None if view.names[name] else Asked("av.sound", there_was_no(name), {"thing": name})
 

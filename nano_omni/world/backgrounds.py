@@ -1,4 +1,4 @@
-"""Backgrounds of scenes: plain, gradient, noisy, patterned, or a cluttered room. Drawn once a scene, sampled by every frame."""
+"""Backgrounds of scenes: plain, gradient, noisy, patterned, or a room. Drawn once a scene, sampled by every frame."""
 
 from collections.abc import Callable
 from math import pi
@@ -85,7 +85,8 @@ def _value_noise(x: Tensor, y: Tensor, scale: Tensor, phase: Tensor, seeds: Tens
     column, row = across.floor(), down.floor()
     right, below = across - column, down - row
     right, below = right * right * (3 - 2 * right), below * below * (3 - 2 * below)
-    corner = column.to(torch.int32) + 131 * row.to(torch.int32) + (seeds & 0xFFFF).to(torch.int32).view(-1, 1, 1) * 17389
+    start = (seeds & 0xFFFF).to(torch.int32).view(-1, 1, 1) * 17389
+    corner = start + column.to(torch.int32) + 131 * row.to(torch.int32)
     top = torch.lerp(noise(corner, x.dtype), noise(corner + 1, x.dtype), right)
     bottom = torch.lerp(noise(corner + 131, x.dtype), noise(corner + 132, x.dtype), right)
     return (torch.lerp(top, bottom, below) + 1) / 2

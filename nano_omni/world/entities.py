@@ -1,7 +1,7 @@
 """What happens in a stream: the script that pixels, samples and answers are all made from.
 
-Times are whole ticks of 1/30 s, so that a clip of 30 frames a second holds the frames a model is trained on at 2 frames a
-second exactly. Lengths are shares of the frame's side; x runs right and y down from the top left corner.
+Times are whole ticks of 1/30 s, so that a clip of 30 frames a second holds exactly the frames that a model sees at 2
+frames a second. Lengths are shares of the frame's side; x runs right and y down from the top left corner.
 
 Seeds from `ACCEPTANCE_SEEDS` on are reserved for acceptance: nothing is ever trained or tuned on them.
 """

@@ -7,8 +7,8 @@ from torch import Tensor
 def scramble(words: Tensor) -> Tensor:
     """Mix int32 words to evenly spread int32 words in [0, 2**31).
 
-    Multiplication wraps at 32 bits on every device; shifts act on non-negative words only. (The constants are those of the
-    "lowbias32" hash of C. Wellons' hash prospector.)
+    Multiplication wraps at 32 bits on every device; shifts act on non-negative words only. The constants are those of
+    "lowbias32" from C. Wellons' hash prospector.
     """
     words = words & 0x7FFFFFFF
     words = (words ^ (words >> 16)) * 0x7FEB352D & 0x7FFFFFFF

@@ -26,10 +26,11 @@ ASKED = (
     "What will the weather be {day}?", "What should I do {day}?", "Will it rain {day}?", "Who wins the game {day}?",
     "What time is it?", "What day is it?", "Tell me a joke.", "Sing me a song.", "Write a poem.", "What is love?",
     "What's your favourite colour?", "How old are you?", "Do you have friends?", "Can you drive a car?",
-    "What is the meaning of life?", "Who won the world cup?", "How tall is Mount Everest?", "Translate hello into French.",
-    "Set a timer for {number} minutes.", "Call my mother.", "Turn on the light.", "Play some music.", "Book a table.",
-    "What is my name?", "Where do I live?", "What did I do yesterday?", "How much is the fish?", "Who wrote Hamlet?",
-    "Why do circles have no corners?", "What is the area of a square?", "Who makes the best bells?", "Why is the sky blue?",
+    "What is the meaning of life?", "Who won the world cup?", "How tall is Mount Everest?",
+    "Translate hello into French.", "Set a timer for {number} minutes.", "Call my mother.", "Turn on the light.",
+    "Play some music.", "Book a table.", "What is my name?", "Where do I live?", "What did I do yesterday?",
+    "How much is the fish?", "Who wrote Hamlet?", "Why do circles have no corners?", "What is the area of a square?",
+    "Who makes the best bells?", "Why is the sky blue?",
 )  # fmt: skip
 ASKED_HELD_OUT = (
     "How big is {country}?", "Which river flows through {city}?", "Where did {person} live?", "Are {animal} dangerous?",

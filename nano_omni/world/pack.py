@@ -10,29 +10,42 @@ from torch import Tensor
 from nano_omni.world.entities import MOST_PROPS, MOST_THINGS, Hand, Scene, Script, Sound, Thing
 from nano_omni.world.vocabulary import BACKGROUNDS, SHAPES, SOUNDS
 
-THING = {
-    name: at
-    for at, name in enumerate(
-        "there shape x y speed_x speed_y radius red green blue cos sin stretch tilt_x tilt_y shade".split()
-    )
-}
-SCENE = {
-    name: at
-    for at, name in enumerate(
-        "start kind red1 green1 blue1 red2 green2 blue2 angle scale phase "
-        "sheet sheet_x sheet_y sheet_w sheet_h sheet_cos sheet_sin sheet_red sheet_green sheet_blue "
-        "hand from_x from_y to_x to_y tip_x tip_y hand_radius hand_red hand_green hand_blue".split()
-    )
-}
-PROP = {name: at for at, name in enumerate("there x y half_w half_h red green blue".split())}
-SOUND = {name: at for at, name in enumerate("there kind start duration pitch level colour".split())}
-LOOK = {
-    name: at
-    for at, name in enumerate(
-        "red green blue exposure drift drift_rate lift vignette grain softness shake shake_rate zoom "
-        "hiss hiss_colour hum hum_rate gain".split()
-    )
-}
+
+def _index(*names: str) -> dict[str, int]:
+    """Number the columns of a table."""
+    return {name: at for at, name in enumerate(names)}
+
+
+_RGB = ("red", "green", "blue")
+THING = _index(
+    "there",
+    "shape",
+    "x",
+    "y",
+    "speed_x",
+    "speed_y",
+    "radius",
+    *_RGB,
+    "cos",
+    "sin",
+    "stretch",
+    "tilt_x",
+    "tilt_y",
+    "shade",
+)
+SCENE = _index(
+    *("start", "kind", "red1", "green1", "blue1", "red2", "green2", "blue2", "angle", "scale", "phase"),
+    *("sheet", "sheet_x", "sheet_y", "sheet_w", "sheet_h", "sheet_cos", "sheet_sin"),
+    *("sheet_red", "sheet_green", "sheet_blue"),
+    *("hand", "from_x", "from_y", "to_x", "to_y", "tip_x", "tip_y", "hand_radius"),
+    *("hand_red", "hand_green", "hand_blue"),
+)
+PROP = _index("there", "x", "y", "half_w", "half_h", *_RGB)
+SOUND = _index("there", "kind", "start", "duration", "pitch", "level", "colour")
+LOOK = _index(
+    *(*_RGB, "exposure", "drift", "drift_rate", "lift", "vignette", "grain", "softness", "shake", "shake_rate", "zoom"),
+    *("hiss", "hiss_colour", "hum", "hum_rate", "gain"),
+)
 NEVER = 2.0**24
 """Start tick of the scenes that only fill the table up."""
 

@@ -1,4 +1,4 @@
-"""How people ask: for every kind of question the canonical phrasing first, then others; and some that training never sees.
+"""How people ask: of every kind of question the canonical phrasing first, then others; and some never trained on.
 
 Fields: {shape}, {colour}, {thing} ("red circle"), {sound} ("bell"), {a_sound} ("a bell"), {event} ("the bell rang").
 """
@@ -12,7 +12,8 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "now.colour": (
         "What colour is the {shape}?", "Which colour is the {shape}?", "What's the colour of the {shape}?",
         "What colour is that {shape}?", "Tell me the colour of the {shape}.", "The {shape} is what colour?",
-        "What colour does the {shape} have?", "Can you tell me what colour the {shape} is?", "What is the {shape}'s colour?",
+        "What colour does the {shape} have?", "Can you tell me what colour the {shape} is?",
+        "What is the {shape}'s colour?",
     ),
     "now.colour.lone": (
         "What colour is it?", "What colour is this?", "What colour is the object?", "Which colour do you see?",
@@ -28,13 +29,14 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "What shape am I holding?", "What shape is on screen?", "Tell me the shape.",
     ),
     "now.place": (
-        "Where is the {thing}?", "Where's the {thing}?", "Where do you see the {thing}?", "In which place is the {thing}?",
-        "What is the position of the {thing}?", "Tell me where the {thing} is.", "Which part of the picture is the {thing} in?",
+        "Where is the {thing}?", "Where's the {thing}?", "Where do you see the {thing}?",
+        "In which place is the {thing}?", "What is the position of the {thing}?", "Tell me where the {thing} is.",
+        "Which part of the picture is the {thing} in?",
     ),
     "now.count": (
         "How many objects are there?", "How many objects do you see?", "How many shapes are there?",
-        "How many things are on screen?", "Count the objects.", "What's the number of objects?", "How many shapes can you see?",
-        "How many are there?",
+        "How many things are on screen?", "Count the objects.", "What's the number of objects?",
+        "How many shapes can you see?", "How many are there?",
     ),
     "now.count.shape": (
         "How many {shape}s are there?", "How many {shape}s do you see?", "Count the {shape}s.",
@@ -56,7 +58,8 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "now.exists": (
         "Is there a {thing}?", "Do you see a {thing}?", "Can you see a {thing} now?", "Is a {thing} visible?",
-        "Is there a {thing} on screen?", "There's a {thing}, right?", "Is a {thing} in the picture?", "Any {thing} there?",
+        "Is there a {thing} on screen?", "There's a {thing}, right?", "Is a {thing} in the picture?",
+        "Any {thing} there?",
     ),
     "past.first.shape": (
         "What shape did you see first?", "Which shape did you see first?", "What was the first shape?",
@@ -65,7 +68,8 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "past.first.colour": (
         "What colour did you see first?", "What colour was the first object?", "Which colour came first?",
-        "What was the colour of the first object?", "What's the first colour you saw?", "What colour was the first shape?",
+        "What was the colour of the first object?", "What's the first colour you saw?",
+        "What colour was the first shape?",
     ),
     "past.first": (
         "What did you see first?", "What was there first?", "What was the first thing you saw?", "What came first?",
@@ -74,13 +78,13 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "past.before": (
         "What did you see before the {thing}?", "What came before the {thing}?", "What was there before the {thing}?",
-        "What was on screen before the {thing}?", "What did you see just before the {thing}?", "Before the {thing}, what was there?",
-        "What was shown right before the {thing}?",
+        "What was on screen before the {thing}?", "What did you see just before the {thing}?",
+        "Before the {thing}, what was there?", "What was shown right before the {thing}?",
     ),
     "past.after": (
         "What did you see after the {thing}?", "What came after the {thing}?", "What was there after the {thing}?",
-        "What was on screen after the {thing}?", "What came next after the {thing}?", "After the {thing}, what did you see?",
-        "What followed the {thing}?",
+        "What was on screen after the {thing}?", "What came next after the {thing}?",
+        "After the {thing}, what did you see?", "What followed the {thing}?",
     ),
     "past.colour": (
         "What colour was the {shape}?", "Which colour was the {shape}?", "What was the colour of the {shape}?",
@@ -94,8 +98,8 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "past.shape": (
         "What shape was the {colour} object?", "What was the {colour} thing?", "Which shape was {colour}?",
-        "What was the shape of the {colour} object?", "What {colour} shape did you see?", "What {colour} object was there?",
-        "Which shape did the {colour} object have?",
+        "What was the shape of the {colour} object?", "What {colour} shape did you see?",
+        "What {colour} object was there?", "Which shape did the {colour} object have?",
     ),
     "past.shape.last": (
         "What shape was the last {colour} object you saw?", "What was the last {colour} thing?",
@@ -104,12 +108,13 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "past.place": (
         "Where was the {thing}?", "Where did you see the {thing}?", "In which place was the {thing}?",
-        "What was the position of the {thing}?", "Tell me where the {thing} was.", "Do you remember where the {thing} was?",
-        "Which part of the picture was the {thing} in?",
+        "What was the position of the {thing}?", "Tell me where the {thing} was.",
+        "Do you remember where the {thing} was?", "Which part of the picture was the {thing} in?",
     ),
     "past.exists": (
         "Did you see a {thing}?", "Have you seen a {thing}?", "Was there a {thing}?", "Did a {thing} appear?",
-        "Was a {thing} shown?", "Has there been a {thing}?", "Did you see a {thing} at any time?", "Did I show you a {thing}?",
+        "Was a {thing} shown?", "Has there been a {thing}?", "Did you see a {thing} at any time?",
+        "Did I show you a {thing}?",
     ),
     "audio.last": (
         "What did you hear last?", "Which sound did you hear last?", "What was the last sound?", "What was that sound?",
@@ -118,31 +123,36 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "audio.first": (
         "What did you hear first?", "Which sound did you hear first?", "What was the first sound?",
-        "What's the first sound you heard?", "Which sound came first?", "Tell me the first sound.", "What sound was at the start?",
+        "What's the first sound you heard?", "Which sound came first?", "Tell me the first sound.",
+        "What sound was at the start?",
     ),
     "audio.before": (
-        "Which sound came before the {sound}?", "What did you hear before the {sound}?", "What sound was before the {sound}?",
-        "Before the {sound}, what did you hear?", "What was the sound before the {sound}?", "Which sound was just before the {sound}?",
+        "Which sound came before the {sound}?", "What did you hear before the {sound}?",
+        "What sound was before the {sound}?", "Before the {sound}, what did you hear?",
+        "What was the sound before the {sound}?", "Which sound was just before the {sound}?",
     ),
     "audio.after": (
-        "Which sound came after the {sound}?", "What did you hear after the {sound}?", "What sound followed the {sound}?",
-        "After the {sound}, what did you hear?", "What was the sound after the {sound}?", "Which sound came next after the {sound}?",
+        "Which sound came after the {sound}?", "What did you hear after the {sound}?",
+        "What sound followed the {sound}?", "After the {sound}, what did you hear?",
+        "What was the sound after the {sound}?", "Which sound came next after the {sound}?",
     ),
     "audio.count": (
-        "How many times did you hear {a_sound}?", "How often did you hear {a_sound}?", "How many times was there {a_sound}?",
-        "Count how often you heard {a_sound}.", "How many times have you heard {a_sound}?", "How often was there {a_sound}?",
+        "How many times did you hear {a_sound}?", "How often did you hear {a_sound}?",
+        "How many times was there {a_sound}?", "Count how often you heard {a_sound}.",
+        "How many times have you heard {a_sound}?", "How often was there {a_sound}?",
     ),
     "audio.total": (
-        "How many sounds did you hear?", "How many sounds were there?", "Count the sounds.", "How many sounds have you heard?",
-        "What's the number of sounds so far?", "How many sounds have there been?",
+        "How many sounds did you hear?", "How many sounds were there?", "Count the sounds.",
+        "How many sounds have you heard?", "What's the number of sounds so far?", "How many sounds have there been?",
     ),
     "audio.exists": (
         "Did you hear {a_sound}?", "Was there {a_sound}?", "Have you heard {a_sound}?", "Did {a_sound} sound?",
         "Has there been {a_sound}?", "Could you hear {a_sound}?", "Was {a_sound} among the sounds?",
     ),
     "audio.list": (
-        "What were the last three sounds?", "List the last three sounds in order.", "Which three sounds did you hear last?",
-        "Name the last three sounds.", "Tell me the last three sounds you heard.", "What are the three latest sounds, in order?",
+        "What were the last three sounds?", "List the last three sounds in order.",
+        "Which three sounds did you hear last?", "Name the last three sounds.",
+        "Tell me the last three sounds you heard.", "What are the three latest sounds, in order?",
     ),
     "audio.all": (
         "Which sounds did you hear?", "What sounds have you heard?", "List the sounds you heard.", "What did you hear?",
@@ -166,8 +176,8 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "describe": (
         "Describe the stream so far.", "What happened so far?", "Summarise the stream.", "What has happened?",
-        "Describe what you saw and heard.", "Give me a summary.", "What have I missed?", "Tell me what happened lately.",
-        "Can you sum up the stream?",
+        "Describe what you saw and heard.", "Give me a summary.", "What have I missed?",
+        "Tell me what happened lately.", "Can you sum up the stream?",
     ),
 }  # fmt: skip
 
@@ -192,7 +202,9 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
     "past.colour": ("Can you recall the {shape}'s colour?", "Which colour did that {shape} have?"),
     "past.colour.last": ("Do you remember the colour of the last {shape}?", "The latest {shape} was which colour?"),
     "past.shape": ("Can you recall the shape of the {colour} object?", "The {colour} object was which shape?"),
-    "past.shape.last": ("Do you remember the shape of the last {colour} object?", "The latest {colour} object was which shape?"),
+    "past.shape.last": (
+        "Do you remember the shape of the last {colour} object?", "The latest {colour} object was which shape?",
+    ),
     "past.place": ("Whereabouts was the {thing}?", "Can you recall where the {thing} was?"),
     "past.exists": ("Did any {thing} show up?", "Do you remember seeing a {thing}?"),
     "audio.last": ("What was the most recent sound?", "Do you remember the last sound?"),

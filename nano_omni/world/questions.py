@@ -1,7 +1,7 @@
 """SceneQA: questions about a stream at a moment, each with its one right answer.
 
-A question is only drawn where a human who saw and heard the first `cut` seconds could not doubt the answer. Lists run from
-left to right, those of one column from top to bottom; sounds run in order of time.
+A question is only drawn where a human who saw and heard the first `cut` seconds could not doubt the answer. Lists run
+from left to right, within one column from top to bottom; sounds run in order of time.
 """
 
 from collections.abc import Callable, Collection, Sequence

@@ -94,7 +94,7 @@ def _draw(group: Packed, pictures: Tensor, ticks: Tensor, size: int, dtype: torc
     image = _expose(image, look, seconds, axis)
     image = image + _grain(group.seeds, ticks, size, dtype) * look("grain")[:, :, None, None]
     frames = (image.clamp(0, 1) * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1)
-    return frames.unflatten(0, (streams, len(ticks)))
+    return frames.reshape(streams, len(ticks), size, size, 3)
 
 
 def _columns(table: Tensor, index: dict[str, int], trailing: int) -> Callable[[str], Tensor]:
@@ -113,7 +113,7 @@ def _colour(row: Callable[[str], Tensor], prefix: str) -> Tensor:
 
 
 def _shake(look: Callable[[str], Tensor], seconds: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the camera's sideways and up-down shift at each time, [N, 1] each: two slow sines of the stream's own phase."""
+    """Return the camera's sideways and up-down shift at each time, [N, 1] each: slow sines."""
     turn = 2 * pi * look("shake_rate") * seconds[:, None]
     phase = (seeds & 0xFF).to(seconds.dtype)[:, None]
     across = torch.sin(turn + phase) + 0.4 * torch.sin(2.7 * turn + 2 * phase)
@@ -123,8 +123,9 @@ def _shake(look: Callable[[str], Tensor], seconds: Tensor, seeds: Tensor) -> tup
 
 def _sample(pictures: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Look backgrounds [N, 3, h, w] up at world positions x [N, 1, W], y [N, H, 1]: [N, 3, H, W]."""
-    across, down = torch.broadcast_tensors((x - 0.5) / (0.5 + MARGIN), (y - 0.5) / (0.5 + MARGIN))
-    grid = torch.stack([across, down], -1)
+    shape = (x.shape[0], y.shape[1], x.shape[2])
+    across, down = (x - 0.5) / (0.5 + MARGIN), (y - 0.5) / (0.5 + MARGIN)
+    grid = torch.stack([across.expand(shape), down.expand(shape)], -1)
     return F.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -147,15 +148,17 @@ def _add_things(image: Tensor, things: Tensor, since: Tensor, x: Tensor, y: Tens
         radius = thing("radius").clamp(min=1e-3)
         right = (x - thing("x") - thing("speed_x") * since.view(-1, 1, 1)) / radius
         below = (y - thing("y") - thing("speed_y") * since.view(-1, 1, 1)) / radius
-        turned = right * thing("cos") + below * thing("sin")
-        below = below * thing("cos") - right * thing("sin")
-        depth = (1 + thing("tilt_x") * turned + thing("tilt_y") * below).clamp(min=0.5)
-        across, down = turned / (depth * thing("stretch")), below * thing("stretch") / depth
-        grid = torch.stack([across, down], -1) / ATLAS_REACH
+        # Turned by the object's angle; every term but the sums has one row or one column a frame, so it costs little.
+        cos, sin, tilt_x, tilt_y = thing("cos"), thing("sin"), thing("tilt_x"), thing("tilt_y")
+        depth = right * (tilt_x * cos - tilt_y * sin) + below * (tilt_x * sin + tilt_y * cos)
+        depth = (1 + depth).clamp(min=0.5) * ATLAS_REACH
+        across = (right * (cos / thing("stretch")) + below * (sin / thing("stretch"))) / depth
+        down = (below * (cos * thing("stretch")) - right * (sin * thing("stretch"))) / depth
         outlines = distances[things[:, slot, THING["shape"]].long()][:, None]
+        grid = torch.stack([across, down], -1)
         outside = F.grid_sample(outlines, grid, mode="bilinear", padding_mode="border", align_corners=True)[:, 0]
-        cover = (0.5 - outside * radius * edge).clamp(0, 1) * thing("there")
-        light = 1 - thing("shade") * (down.clamp(-1, 1) + 1) / 2
+        cover = (0.5 - outside * (radius * edge)).clamp(0, 1) * thing("there")
+        light = 1 - thing("shade") / 2 * (ATLAS_REACH * down + 1)
         colour = things[:, slot, THING["red"] : THING["blue"] + 1, None, None] * light[:, None]
         image = torch.lerp(image, colour, cover[:, None])
     return image
@@ -187,7 +190,7 @@ def _expose(image: Tensor, look: Callable[[str], Tensor], seconds: Tensor, axis:
 
 
 def _grain(seeds: Tensor, ticks: Tensor, size: int, dtype: torch.dtype) -> Tensor:
-    """Return the sensor's noise in [-1, 1) for G x T frames, [G * T, 3, size, size]: three fields of one hash a pixel."""
+    """Return the sensor's noise in [-1, 1), [G * T, 3, size, size]: three fields of one hash a pixel."""
     frame = (seeds[:, None] * 7919 + ticks[None, :]).flatten()
     start = scramble((frame & 0x7FFFFFFF).to(torch.int32))[:, None, None]
     words = scramble(start + torch.arange(size * size, dtype=torch.int32, device=seeds.device).view(1, size, size))

@@ -1,6 +1,7 @@
 """Seed to script: when scenes change, what they show, what sounds. Pure Python, the same on every machine."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from nano_omni.world.appearance import draw_appearance
 from nano_omni.world.draws import Draws
@@ -57,7 +58,7 @@ def make_script(seed: int, windows: int, split: str = "dense") -> Script:
     room = draw_room(draws) if draws.chance(0.4) else None
     scenes: list[Scene] = []
     before: Names = frozenset()
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         things = draw_things(draws, split, end - start, before)
         before = frozenset((thing.shape, thing.colour) for thing in things)
         scenes.append(dress(draws, look, start, end, things, room))
@@ -65,14 +66,13 @@ def make_script(seed: int, windows: int, split: str = "dense") -> Script:
 
 
 def _edges(draws: Draws, windows: int, split: str) -> list[int]:
-    """Draw the ticks where scenes begin, and the end of the last one; half of the streams change with the windows only."""
+    """Draw the ticks where scenes begin, and the last one's end; half of the streams change with the windows only."""
     even = draws.chance(0.5)
     end, edges = WINDOW_SECONDS * windows * TICKS, [0]
     phase = 0 if even else draws.below(TICKS)
     while edges[-1] < end:
-        if split == "needle":
-            seconds = WINDOW_SECONDS
-        else:
+        seconds = WINDOW_SECONDS
+        if split == "dense":
             seconds = 2 * draws.between(1, 3) if even else draws.between(2, 6)
         edges.append(edges[-1] + seconds * TICKS + (phase if len(edges) == 1 else 0))
     return edges
@@ -82,7 +82,7 @@ def _sounds(draws: Draws, edges: list[int], end: int, split: str) -> tuple[Sound
     """Draw at most one sound for every 2 s of a scene, mostly well inside it, none past `end`."""
     sounds: list[Sound] = []
     chance = 0.62 if split == "dense" else 0.4
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         slots = max(1, (stop - start) // (4 * TICKS) + 1) if stop - start >= 4 * TICKS else 1
         each = (stop - start) // slots
         for slot in range(slots):

@@ -18,7 +18,7 @@ Points = list[tuple[float, float]]
 
 @cache
 def atlas() -> torch.Tensor:
-    """Return float64 [shapes, 96, 96]: distance to the outline in radii, negative inside; row = y (down), column = x."""
+    """Return float64 [shapes, 96, 96]: distance to the outline in radii, negative inside; rows run down."""
     axis = np.linspace(-ATLAS_REACH, ATLAS_REACH, ATLAS_SIDE)
     x, y = np.meshgrid(axis, axis)
     fields = {"circle": np.hypot(x, y) - 0.92}

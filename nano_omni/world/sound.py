@@ -84,7 +84,7 @@ def synthesise(
     at = starts[..., None] + torch.arange(LONGEST, device=out.device)
     padded = F.pad(out, (0, LONGEST))
     # Events never overlap, and beyond its end an event adds zeros: the order of these additions cannot matter.
-    padded.scatter_add_(1, at.flatten(1), events.unflatten(0, starts.shape).flatten(1))
+    padded.scatter_add_(1, at.flatten(1), events.view(len(packed), -1))
     gain = looks[:, LOOK["gain"], None]
     return (padded[:, :length] * gain).clamp(-1, 1).to(torch.float32)
 

@@ -1,7 +1,7 @@
 """Where the objects of a scene stand and move, and what is behind and before them.
 
-Objects have cells of a 3 x 3 grid to themselves (a moving one has its whole row or column), so none ever hides another or
-leaves the frame, and a human can say its place, size and motion without doubt.
+Objects have cells of a 3 x 3 grid to themselves (a moving one has its whole row or column), so none ever hides another
+or leaves the frame, and a human can say its place, size and motion without doubt.
 """
 
 from math import hypot, pi
@@ -18,8 +18,8 @@ SIZES = {"dense": ((0.11, 0.165), (0.18, 0.24), (0.255, 0.28)), "needle": ((0.10
 LONE_SIZES = (0.3, 0.58)
 MOST_TILT = 0.12
 MOST_STRETCH = 1.06
-CONTRAST = 0.36
-"""Least distance in RGB between an object and whatever is right behind it, as the camera shows them."""
+CONTRAST = 0.4
+"""Least distance between the colours of an object and whatever is right behind it, as the camera shows them."""
 
 Names = frozenset[tuple[str, str]]
 
@@ -39,9 +39,7 @@ def draw_things(draws: Draws, split: str, ticks: int, avoid: Names) -> tuple[Thi
     return tuple(things)
 
 
-def _place(
-    draws: Draws, split: str, name: tuple[str, str], ticks: int, free: set[int], *, alone: bool
-) -> Thing | None:
+def _place(draws: Draws, split: str, name: tuple[str, str], ticks: int, free: set[int], *, alone: bool) -> Thing | None:
     """Give an object a free cell, or a free lane to move along, and take it from `free`; None where none is left."""
     seconds, motion, cell = ticks / TICKS, "still", -1
     lanes = [(way, lane) for way in (0, 1) for lane in range(3) if _lane(way, lane) <= free]
@@ -85,8 +83,10 @@ def _lane(way: int, lane: int) -> set[int]:
     return {3 * lane, 3 * lane + 1, 3 * lane + 2} if way == 0 else {lane, lane + 3, lane + 6}
 
 
-def dress(draws: Draws, look: Appearance, start: int, end: int, things: tuple[Thing, ...], room: Background | None) -> Scene:
-    """Put a background behind the objects that they stand out from; in a room, that may take a sheet of paper or a screen."""
+def dress(
+    draws: Draws, look: Appearance, start: int, end: int, things: tuple[Thing, ...], room: Background | None
+) -> Scene:
+    """Put a background behind the objects that they stand out from; in a room, that may take a sheet of paper."""
     if room is None:
         background = _background(draws, look, things)
         hand = _hand(draws, things, end - start, None) if draws.chance(0.12) else None
@@ -110,7 +110,13 @@ def draw_room(draws: Draws) -> Background:
         x, y = (edge, along) if draws.chance(0.6) else (along, edge)
         props.append(Prop(x, y, width, height, rgb))
     return Background(
-        "room", draw_surround(draws), draw_surround(draws), 0.0, draws.uniform(4, 14), draws.uniform(0.55, 0.9), tuple(props)
+        "room",
+        draw_surround(draws),
+        draw_surround(draws),
+        0.0,
+        draws.uniform(4, 14),
+        draws.uniform(0.55, 0.9),
+        tuple(props),
     )
 
 

@@ -1,6 +1,7 @@
 """What someone who saw and heard the first seconds of a stream knows for certain."""
 
 from collections import Counter
+from itertools import pairwise
 
 from nano_omni.world.entities import TICKS, Scene, Script, Sound, Thing
 
@@ -9,8 +10,8 @@ SETTLED = TICKS
 MOVED = TICKS * 3 // 2
 """Ticks a scene must have been visible before its motion is asked about."""
 SAME_COLUMN, OTHER_COLUMN, OTHER_ROW = 0.10, 0.16, 0.15
-"""Objects closer than the first in x are above each other if the last apart in y; those farther than the second are beside
-each other; between the two their order is in doubt."""
+"""Objects closer in x than the first stand in one column, in order if the last apart in y; objects farther apart in x
+than the second stand side by side; between the two their order is in doubt."""
 
 
 class View:
@@ -69,7 +70,7 @@ def _order(things: tuple[Thing, ...], seconds: float) -> list[Thing] | None:
     """Return objects from left to right at one moment, or None where in doubt."""
     placed = sorted(((*thing.at(seconds), at) for at, thing in enumerate(things)), key=lambda item: item[0])
     columns = [[placed[0]]]
-    for one, other in zip(placed, placed[1:], strict=False):
+    for one, other in pairwise(placed):
         apart = other[0] - one[0]
         if apart < SAME_COLUMN:
             columns[-1].append(other)
@@ -80,7 +81,7 @@ def _order(things: tuple[Thing, ...], seconds: float) -> list[Thing] | None:
     order: list[Thing] = []
     for column in columns:
         column.sort(key=lambda item: item[1])
-        close = any(below[1] - above[1] < OTHER_ROW for above, below in zip(column, column[1:], strict=False))
+        close = any(below[1] - above[1] < OTHER_ROW for above, below in pairwise(column))
         if close or max(item[0] for item in column) - min(item[0] for item in column) > SAME_COLUMN:
             return None
         order.extend(things[item[2]] for item in column)

@@ -1,7 +1,7 @@
 """The words of the scene world and the colours they stand for.
 
-Every colour is a segment in RGB (a dark and a light end, each in [0, 1]); an object takes a point of it. The segments are
-chosen so that a colour keeps its name under every tint and exposure that `appearance.py` can draw; a test proves it.
+Every colour is a segment in RGB (a dark and a light end, each in [0, 1]); an object takes a point of it. The segments
+are chosen so that a colour keeps its name under every tint and exposure of `appearance.py`; a test proves it.
 """
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
