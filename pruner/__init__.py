@@ -1,1 +1,49 @@
-"""OmniDrop as a library: query-guided token pruning for omni-modal models, over a stored past or live."""
+"""OmniDrop as a library: query-guided token pruning for omni-modal models, live or over a recording.
+
+Live: `LiveModel` (see `pruner.live`). The parts can be used alone: schedules, importance, compression, the fusion store
+and the layered decoder. torch and transformers are all it needs; it knows nothing of media containers or services.
+"""
+
+from pruner.conversation import Conversation, ConversationReport, ConversationState
+from pruner.errors import (
+    BudgetError,
+    InputError,
+    PrunerError,
+    ScheduleError,
+    StateError,
+    UnsupportedModelError,
+    WeightsError,
+)
+from pruner.families.qwen2_5_omni import ModelFacts
+from pruner.live import Ask, LiveModel
+from pruner.options import LiveOptions, TurnOptions
+from pruner.report import ChunkSurvivors, TurnReport
+from pruner.turn import Step, Turn, TurnState
+from pruner.windows import EncodedWindow, FuseReport, RawWindow, Tokens
+
+__all__ = [
+    "Ask",
+    "BudgetError",
+    "ChunkSurvivors",
+    "Conversation",
+    "ConversationReport",
+    "ConversationState",
+    "EncodedWindow",
+    "FuseReport",
+    "InputError",
+    "LiveModel",
+    "LiveOptions",
+    "ModelFacts",
+    "PrunerError",
+    "RawWindow",
+    "ScheduleError",
+    "StateError",
+    "Step",
+    "Tokens",
+    "Turn",
+    "TurnOptions",
+    "TurnReport",
+    "TurnState",
+    "UnsupportedModelError",
+    "WeightsError",
+]

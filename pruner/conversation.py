@@ -1,0 +1,250 @@
+"""One conversation: its store, its place in the grammar, and what may be done when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pruner.compress import AUDIO_KEEP, VIDEO_KEEP, MergeState, keep_audio, keep_video
+from pruner.decoder import Extension
+from pruner.encoder import HearingState
+from pruner.errors import BudgetError, StateError
+from pruner.eviction import EvictionReport
+from pruner.families.qwen2_5_omni import OmniModel
+from pruner.sequence import MEDIA_ID, MediaChoice, Passage, Sequencer, SequenceState
+from pruner.store import FusionStore, Mark
+from pruner.windows import EncodedWindow, FuseReport, Tokens
+
+__all__ = ["Conversation", "ConversationReport", "ConversationState", "Place", "PlacedWindow"]
+
+
+class ConversationState(Enum):
+    """LISTENING ⇄ ANSWERING, and from either to CLOSED."""
+
+    LISTENING = "listening"
+    ANSWERING = "answering"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class ConversationReport:
+    """Figures of a conversation.
+
+    Attributes:
+        store_tokens, text_tokens: rows of the store.
+        windows: windows still represented.
+        coverage: share of past windows still represented.
+        turns: committed turns.
+        nbytes: of the store, whatever it holds.
+    """
+
+    store_tokens: int
+    text_tokens: int
+    windows: int
+    coverage: float
+    turns: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """A point of the sequence to go back to: in the store and in the grammar."""
+
+    mark: Mark
+    state: SequenceState
+
+
+@dataclass(frozen=True)
+class PlacedWindow:
+    """A window that was given its place, ready to be fused."""
+
+    extension: Extension
+    seen: Tokens
+    kept: Tokens
+    eviction: EvictionReport
+
+    def report(self) -> FuseReport:
+        """What became of it, once it is in the store."""
+        store = self.extension.store
+        return FuseReport(
+            seen=self.seen,
+            kept=self.kept,
+            store_tokens=store.media,
+            evicted=self.eviction.evicted,
+            thinned_chunks=self.eviction.thinned_chunks,
+            coverage=store.coverage,
+        )
+
+
+class Conversation:
+    """A live conversation; made by `LiveModel.open`, changed only through `LiveModel`.
+
+    Attributes:
+        model: the model it runs on.
+        store: the fusion store.
+        hearing: what the audio front end carries from window to window.
+        state: see `ConversationState`.
+        turns: committed turns.
+    """
+
+    def __init__(self, model: OmniModel, store: FusionStore) -> None:
+        self.model = model
+        self.store = store
+        self.hearing = HearingState()
+        self.state = ConversationState.LISTENING
+        self.turns = 0
+        self._sequencer = Sequencer(model.facts, model.prompt)
+        self._merge: MergeState | None = None
+
+    def require(self, state: ConversationState, action: str) -> None:
+        """Raises StateError unless the conversation is in `state`."""
+        if self.state is not state:
+            remedy = "commit the running turn first" if self.state is ConversationState.ANSWERING else "ask first"
+            raise StateError(action, self.state.value, "open another" if self.closed else remedy)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over."""
+        return self.state is ConversationState.CLOSED
+
+    def report(self) -> ConversationReport:
+        """Figures for a status page."""
+        store = self.store
+        return ConversationReport(store.media, store.text, len(store.chunks), store.coverage, self.turns, store.nbytes)
+
+    @torch.inference_mode()
+    def set_budget(self, budget: int) -> None:
+        """Changes the audiovisual token budget; a lower one evicts at once.
+
+        Raises:
+            StateError: a turn is running.
+            BudgetError: less than one window.
+        """
+        self.require(ConversationState.LISTENING, "change the budget")
+        require_budget(self.model, budget)
+        self.store.set_budget(budget)
+
+    def close(self) -> None:
+        """Ends the conversation; its memory is freed with the object."""
+        self.state = ConversationState.CLOSED
+
+    # The steps of LiveModel.
+
+    def begin(self, system: str) -> Extension:
+        """The first rows."""
+        return self._extension(self._sequencer.system(system))
+
+    def place(self, window: EncodedWindow) -> PlacedWindow:
+        """Compresses a window, makes room for it and gives it its place."""
+        choice = self._choose(window)
+        kept, seen = Tokens(len(choice.video), len(choice.audio)), window.seen
+        wrappers = 4 + len(self.model.prompt.user)  # at most: eos of one segment, bos of the next, the user's header
+        eviction = self._make_room(kept.total, wrappers, wrappers + choice.seconds * self.model.facts.audio_rate)
+        if kept.total:
+            end = window.start + window.seconds
+            self.store.add_chunk(self._sequencer.chunk, window.start, end, seen.video, seen.audio)
+        passage = self._sequencer.window(choice, new_segment=window.new_segment)
+        return PlacedWindow(self._extension(passage, _chosen(window, choice)), seen, kept, eviction)
+
+    def ask(self, ids: list[int], answer: int) -> tuple[Extension, Place]:
+        """Makes room for a question and an answer of at most `answer` tokens, and gives the question its place.
+
+        Returns:
+            the rows, and the place just before the question.
+        """
+        prompt = self.model.prompt
+        rows = 2 + len(prompt.user) + len(ids) + len(prompt.header) + answer + len(prompt.end)
+        self._make_room(0, rows, rows)
+        before = self._sequencer.before_question()
+        place = self.here()
+        place = replace(place, mark=replace(place.mark, length=place.mark.length + len(before.rows)))
+        self._merge = None
+        self.state = ConversationState.ANSWERING
+        return self._extension(Passage.join([before, self._sequencer.question(ids)])), place
+
+    def here(self) -> Place:
+        """The present place."""
+        return Place(self.store.mark(), self._sequencer.state)
+
+    def answer(self, ids: list[int]) -> Extension:
+        """Answer tokens on their way through the shallow layers."""
+        return self._extension(self._sequencer.answer(ids))
+
+    def retract(self, question: Place) -> None:
+        """Takes a question back, as if it had never been asked."""
+        self.store.truncate(question.mark)
+        self._sequencer.state = question.state
+        self.state = ConversationState.LISTENING
+
+    def end(self, answer: Place, held: list[int], missing: list[int]) -> Extension:
+        """Ends a turn.
+
+        Args:
+            answer: where the answer began.
+            held: the answer's tokens that are in the store and stay; later ones are taken out.
+            missing: the answer's tokens that the store does not hold yet.
+        """
+        self.store.truncate(replace(answer.mark, length=answer.mark.length + len(held)))
+        self._sequencer.state = answer.state
+        self._sequencer.answer(held)
+        extension = self._extension(self._sequencer.end(missing))
+        self.turns += 1
+        self.state = ConversationState.LISTENING
+        return extension
+
+    # Parts.
+
+    def _choose(self, window: EncodedWindow) -> MediaChoice:
+        """Intra-modality compression. Waits for the device once, so that positions are known on the host."""
+        video, audio = window.video is not None, window.audio is not None
+        if not self._sequencer.continues(video=video, audio=audio, new_segment=window.new_segment):
+            self._merge = None
+        seen = heard = torch.zeros(0, dtype=torch.int64)
+        if window.video is not None:
+            seen, self._merge = keep_video(window.video, self._merge, VIDEO_KEEP * window.compression)
+        if window.saliency is not None:
+            heard = keep_audio(window.saliency, AUDIO_KEEP * window.compression)
+        patches = len(window.video) if window.video is not None else 0
+        return MediaChoice(window.seconds, patches, seen.cpu().numpy(), heard.cpu().numpy(), audio)
+
+    def _make_room(self, media: int, text: int, ids: int) -> EvictionReport:
+        """Lets the store evict and re-base so that so many rows and position ids fit."""
+        report = self.store.evict_for(media=media, text=text)
+        limit = self.model.facts.position_limit
+        self._sequencer.rebase(self.store.rebase(limit=limit, next_id=self._sequencer.state.next_id, need=ids))
+        return report
+
+    def _extension(self, passage: Passage, media: Tensor | None = None) -> Extension:
+        """Rows with their embeddings; `media` [m, hidden_size] are those of the audiovisual ones."""
+        stack = self.model.stack
+        text = passage.ids != MEDIA_ID
+        embedded = stack.embed(torch.from_numpy(passage.ids[text]).to(stack.device))
+        if media is None:
+            return Extension(self.store, passage.rows, embedded)
+        where = torch.from_numpy(text).to(stack.device)
+        embeddings = embedded.new_empty(len(text), stack.hidden_size)
+        embeddings[torch.from_numpy(np.flatnonzero(text)).to(stack.device)] = embedded
+        embeddings[torch.from_numpy(np.flatnonzero(~text)).to(where.device)] = media.to(embedded.dtype)
+        return Extension(self.store, passage.rows, embeddings)
+
+
+def _chosen(window: EncodedWindow, choice: MediaChoice) -> Tensor:
+    """Embeddings of the tokens that stay, [v + a, hidden_size]."""
+    parts = []
+    if window.video is not None:
+        parts.append(window.video.flatten(0, 1)[torch.from_numpy(choice.video).to(window.video.device)])
+    if window.audio is not None:
+        parts.append(window.audio[torch.from_numpy(choice.audio).to(window.audio.device)])
+    return torch.cat(parts)
+
+
+def require_budget(model: OmniModel, budget: int) -> None:
+    """Raises BudgetError unless `budget` holds the raw tokens of a full window."""
+    facts = model.facts
+    needed = facts.window_seconds * (facts.video_rate + facts.audio_rate)
+    if budget < needed:
+        raise BudgetError("audiovisual budget", needed=needed, available=budget)

@@ -1,0 +1,288 @@
+"""LayeredDecoder: the only code that walks decoder layers.
+
+`fuse` runs new rows through the shallow layers 0…F-1 over a conversation's store; `guide` does so for a question,
+scoring the audiovisual past as it goes, and then runs everything kept through the deep layers F…L-1, dropping tokens
+on the way; `decode` takes one answer token through both. With F = 0 there is no store: `prefill` is the paper's
+one-shot form.
+
+Every call works on several conversations: what is done row by row (projections, MLPs, norms) is done for all of them
+in one product, attention is done conversation by conversation. All counts come from the host's schedule, so nothing
+in a pass waits for the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pruner.attention import causal_corner, causal_mask, extend, square, watch
+from pruner.deep import DeepCache, DeepPass
+from pruner.families.stack import TextStack
+from pruner.guidance import LayerPruner
+from pruner.store import FusionStore
+from pruner.tokens import TokenRows
+
+__all__ = ["Extension", "Guided", "LayeredDecoder", "Query"]
+
+
+@dataclass(frozen=True)
+class Extension:
+    """Rows to be added to a conversation's store.
+
+    Attributes:
+        store: which one; room was made before.
+        rows: n rows of metadata.
+        embeddings: [n, hidden_size], what enters layer 0.
+    """
+
+    store: FusionStore
+    rows: TokenRows
+    embeddings: Tensor
+
+
+@dataclass(frozen=True)
+class Query(Extension):
+    """Rows that end with a question.
+
+    Attributes:
+        tail: how many of the last rows ask (question and assistant header).
+        answer: answer rows the deep cache must have room for.
+        pruner: chooses survivors.
+    """
+
+    tail: int
+    answer: int
+    pruner: LayerPruner
+
+
+@dataclass(frozen=True)
+class Guided:
+    """What a guided pass leaves.
+
+    Attributes:
+        logits: [vocabulary], for the first answer token.
+        cache: the deep cache.
+        alive: for layers F…L-1, the store rows (int64, device) of the audiovisual tokens that enter it.
+    """
+
+    logits: Tensor
+    cache: DeepCache
+    alive: list[Tensor]
+
+
+class LayeredDecoder:
+    """See the module.
+
+    Args:
+        stack: the model's decoder.
+        depth: fusion depth F, `0 <= F < L`.
+    """
+
+    def __init__(self, stack: TextStack, depth: int) -> None:
+        self._stack = stack
+        self.depth = depth
+        self._groups = stack.heads // stack.kv_heads
+
+    @torch.inference_mode()
+    def fuse(self, items: Sequence[Extension]) -> None:
+        """Adds rows to the stores of several conversations (at most one item a store)."""
+        self._shallow(items, [self._quiet(item) for item in items])
+
+    @torch.inference_mode()
+    def guide(self, items: Sequence[Query]) -> list[Guided]:
+        """Adds questions to their stores and runs the deep layers over everything kept."""
+        media = [self._media(item.store) for item in items]
+        self._shallow(items, [self._watching(item, index) for item, index in zip(items, media, strict=True)])
+        passes = [self._deep(item, index) for item, index in zip(items, media, strict=True)]
+        return self._deepen(passes)
+
+    @torch.inference_mode()
+    def prefill(
+        self,
+        hidden: Tensor,
+        positions: Tensor,
+        media: Tensor,
+        text: Tensor,
+        *,
+        tail: int,
+        answer: int,
+        pruner: LayerPruner,
+    ) -> Guided:
+        """The one-shot form, for F = 0: a whole sequence, pruned from the first layer on.
+
+        Args:
+            hidden: [n, hidden_size] embeddings.
+            positions: int64 [3, n].
+            media, text: int64, which rows are audiovisual and which are not, ascending.
+            tail, answer, pruner: as in `Query`.
+        """
+        cache = self._cache(len(text), len(media), pruner, answer)
+        one = DeepPass(hidden, self._stack.angles(positions), media, text, tail=tail, pruner=pruner, cache=cache)
+        return self._deepen([one])[0]
+
+    @torch.inference_mode()
+    def decode(self, items: Sequence[tuple[Extension | None, DeepCache]], hidden: Tensor, positions: Tensor) -> Tensor:
+        """One token of each of B answers.
+
+        Args:
+            items: the extension of one row for the store (None with F = 0), and the turn's deep cache.
+            hidden: [B, hidden_size] embeddings of the tokens.
+            positions: int64 [3, B].
+
+        Returns:
+            [B, vocabulary] logits for the tokens that follow.
+        """
+        shallow = [item for item, _ in items if item is not None]
+        if self.depth:
+            self._shallow(shallow, [self._quiet(item) for item in shallow])
+            hidden = torch.stack([item.store.hidden[item.store.length - 1] for item in shallow])
+        angles = self._stack.angles(positions)
+        for layer in range(self.depth, self._stack.layers):
+            q, k, v = self._stack.project(layer, hidden)
+            q, k = self._stack.rotate(q, angles), self._stack.rotate(k, angles)
+            mixed = []
+            for index, (_, cache) in enumerate(items):
+                row = slice(index, index + 1)
+                keys, values = cache.extend(layer - self.depth, k[:, row], v[:, row])
+                mixed.append(extend(q[:, row], keys, values, None))
+            hidden = self._stack.finish(layer, hidden, _join(mixed, 1))
+        return self._stack.logits(hidden)
+
+    # The shallow half.
+
+    def _shallow(self, items: Sequence[Extension], attend: Sequence[_Attend]) -> None:
+        """Layers 0…F-1 for new rows of several stores; leaves keys, values and hidden states in them."""
+        starts = [item.store.begin(item.rows) for item in items]
+        spans = _spans([len(item.rows) for item in items])
+        hidden = _join([item.embeddings for item in items], 0)
+        angles = self._stack.angles(
+            _join(
+                [item.store.positions[:, start : item.store.length] for item, start in zip(items, starts, strict=True)],
+                1,
+            )
+        )
+        for layer in range(self.depth):
+            q, k, v = self._stack.project(layer, hidden)
+            q, turned = self._stack.rotate(q, angles), self._stack.rotate(k, angles)
+            mixed = []
+            for item, start, span, attention in zip(items, starts, spans, attend, strict=True):
+                store, rotated, stop = item.store, item.store.rotated, item.store.length
+                assert rotated is not None, "a store that is decoded from was given a rotation"
+                store.keys[layer][:, start:stop] = k[:, span]
+                store.values[layer][:, start:stop] = v[:, span]
+                rotated[layer][:, start:stop] = turned[:, span]
+                keys, values = rotated[layer][:, :stop], store.values[layer][:, :stop]
+                mixed.append(attention(layer, q[:, span], keys, values))
+            hidden = self._stack.finish(layer, hidden, _join(mixed, 1))
+        for item, start, span in zip(items, starts, spans, strict=True):
+            item.store.hidden[start : item.store.length] = hidden[span]
+            item.store.settle(start)
+
+    def _quiet(self, item: Extension) -> _Attend:
+        """Attention of new rows that score nothing."""
+        rows = len(item.rows)
+        mask = None
+        if rows > 1:
+            keys = item.store.length + rows
+            mask = causal_mask(rows, keys, self._groups, self._stack.dtype, self._stack.device)
+        return lambda layer, q, k, v: extend(q, k, v, mask)
+
+    def _watching(self, item: Query, media: Tensor) -> _Attend:
+        """Attention of new rows of which the last `tail` score the audiovisual past."""
+        corner = causal_corner(len(item.rows), self._stack.dtype, self._stack.device)
+
+        def attention(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            mixed, weights = watch(q, k, v, corner)
+            if len(media):
+                item.pruner.observe(layer, weights[:, -item.tail :, media])
+            return mixed
+
+        return attention
+
+    # The deep half.
+
+    def _media(self, store: FusionStore) -> Tensor:
+        """Rows of the store that are audiovisual, on the device."""
+        return torch.from_numpy(np.flatnonzero(store.rows.media)).to(self._stack.device)
+
+    def _cache(self, text: int, media: int, pruner: LayerPruner, answer: int) -> DeepCache:
+        alive = np.concatenate(([media], media - np.cumsum(pruner.drops)))[self.depth : self._stack.layers]
+        return DeepCache(self._stack, [text + int(count) for count in alive], answer)
+
+    def _deep(self, item: Query, media: Tensor) -> DeepPass:
+        store = item.store
+        used = slice(0, store.length)
+        text = torch.from_numpy(np.flatnonzero(~store.rows.media)).to(self._stack.device)
+        one = DeepPass(
+            store.hidden[used],
+            self._stack.angles(store.positions[:, used]),
+            media,
+            text,
+            tail=item.tail,
+            pruner=item.pruner,
+            cache=self._cache(len(text), len(media), item.pruner, item.answer),
+        )
+        one.drop(self.depth - 1)
+        return one
+
+    def _deepen(self, passes: Sequence[DeepPass]) -> list[Guided]:
+        """Layers F…L-1 for everything kept; the last layer computes one row of each pass."""
+        last = self._stack.layers - 1
+        for layer in range(self.depth, last):
+            spans = _spans([len(one.hidden) for one in passes])
+            hidden = _join([one.hidden for one in passes], 0)
+            q, k, v = self._stack.project(layer, hidden)
+            mixed = [
+                self._whole(layer, one, q[:, span], k[:, span], v[:, span])
+                for one, span in zip(passes, spans, strict=True)
+            ]
+            hidden = self._stack.finish(layer, hidden, _join(mixed, 1))
+            for one, span in zip(passes, spans, strict=True):
+                one.hidden = hidden[span]
+                one.drop(layer)
+        logits = self._final(passes, last)
+        return [Guided(row, one.cache, one.alive) for row, one in zip(logits, passes, strict=True)]
+
+    def _whole(self, layer: int, one: DeepPass, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention of all rows of one pass over themselves, watching what the asking rows look at."""
+        one.enter()
+        q = self._stack.rotate(q, one.angles)
+        keys, values = one.cache.extend(layer - self.depth, self._stack.rotate(k, one.angles), v)
+        body = q.shape[1] - one.tail
+        corner = causal_corner(one.tail, self._stack.dtype, self._stack.device)
+        tail, weights = watch(q[:, body:], keys, values, corner)
+        if len(one.media):
+            one.pruner.observe(layer, weights[:, :, one.media])
+        if not body:
+            return tail
+        return torch.cat((square(q[:, :body], keys[:, :body], values[:, :body]), tail), dim=1)
+
+    def _final(self, passes: Sequence[DeepPass], layer: int) -> Tensor:
+        """The last layer: keys and values of all rows for the cache, the output of the last row only."""
+        spans = _spans([len(one.hidden) for one in passes])
+        q, k, v = self._stack.project(layer, _join([one.hidden for one in passes], 0))
+        mixed = []
+        for one, span in zip(passes, spans, strict=True):
+            one.enter()
+            keys, values = one.cache.extend(layer - self.depth, self._stack.rotate(k[:, span], one.angles), v[:, span])
+            query = self._stack.rotate(q[:, span.stop - 1 : span.stop], (one.angles[0][-1:], one.angles[1][-1:]))
+            mixed.append(extend(query, keys, values, None))
+        ends = torch.cat([one.hidden[-1:] for one in passes])
+        return self._stack.logits(self._stack.finish(layer, ends, _join(mixed, 1)))
+
+
+_Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+
+
+def _spans(lengths: Sequence[int]) -> list[slice]:
+    """Where each of several packed pieces lies."""
+    ends = np.cumsum(lengths).tolist()
+    return [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+
+
+def _join(parts: Sequence[Tensor], dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=dim)

@@ -1,0 +1,99 @@
+"""The deep half of a guided pass: what is alive in it, and the ragged cache it leaves for the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pruner.families.stack import Angles, TextStack
+from pruner.guidance import LayerPruner
+
+__all__ = ["DeepCache", "DeepPass"]
+
+
+class DeepCache:
+    """Rotated keys and values of layers F…L-1 of one turn.
+
+    Layers hold different numbers of rows, all known from the schedule, so each gets a fixed capacity in one
+    allocation and carries the length in use.
+
+    Args:
+        stack: for shapes, dtype and device.
+        rows: rows that the guided pass writes into each of the layers, first layer first.
+        answer: rows that decoding may add to each.
+    """
+
+    def __init__(self, stack: TextStack, rows: Sequence[int], answer: int) -> None:
+        sizes = [count + answer for count in rows]
+        shape = (2, sum(sizes) * stack.kv_heads, stack.head_dim)
+        memory = torch.empty(shape, dtype=stack.dtype, device=stack.device)
+        parts = torch.split(memory, [size * stack.kv_heads for size in sizes], dim=1)
+        self._layers = [part.view(2, stack.kv_heads, size, -1) for part, size in zip(parts, sizes, strict=True)]
+        self._used = [0] * len(sizes)
+        self.nbytes = memory.nbytes
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Adds rows to a layer (counted from F) and returns all its keys and values, [kv_heads, n, head_dim] each."""
+        start = self._used[layer]
+        stop = self._used[layer] = start + keys.shape[1]
+        store = self._layers[layer]
+        store[0, :, start:stop] = keys
+        store[1, :, start:stop] = values
+        return store[0, :, :stop], store[1, :, :stop]
+
+
+class DeepPass:
+    """Rows of one conversation on their way through the deep layers.
+
+    Args:
+        hidden: [n, hidden_size], the rows' input of the first deep layer.
+        positions: int64 [3, n] on the device.
+        media: int64 [a] on the device, ascending: which rows are audiovisual.
+        text: int64 [n - a] on the device, ascending: the others.
+        tail: how many of the last rows ask.
+        pruner: chooses survivors.
+        cache: takes keys and values.
+
+    Attributes:
+        alive: for every deep layer so far, the original row numbers of the audiovisual tokens that enter it.
+    """
+
+    def __init__(
+        self,
+        hidden: Tensor,
+        angles: Angles,
+        media: Tensor,
+        text: Tensor,
+        *,
+        tail: int,
+        pruner: LayerPruner,
+        cache: DeepCache,
+    ) -> None:
+        self.hidden = hidden
+        self.angles = angles
+        self.tail = tail
+        self.pruner = pruner
+        self.cache = cache
+        self.alive: list[Tensor] = []
+        self.media = media
+        self._text = text
+        self._original = media
+
+    def enter(self) -> None:
+        """Notes who is alive, before a layer runs."""
+        self.alive.append(self._original)
+
+    def drop(self, layer: int) -> None:
+        """Removes what does not survive `layer`, keeping the order of the sequence. Waits for nothing."""
+        if not self.pruner.drops[layer]:
+            return
+        kept = self.pruner.select(layer)
+        media = self.media[kept]
+        rows = torch.cat((self._text, media)).sort().values
+        self._original = self._original[kept]
+        self.hidden = self.hidden[rows]
+        self.angles = (self.angles[0][rows], self.angles[1][rows])
+        self.media = torch.searchsorted(rows, media)
+        self._text = torch.searchsorted(rows, self._text)

@@ -1,0 +1,110 @@
+"""Towers over batches of windows, and what a stream must remember between its windows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pruner.families.frames import fit
+from pruner.families.mel import LEFT_CONTEXT, log_mel
+from pruner.families.qwen2_5_omni import OmniModel
+from pruner.windows import EncodedWindow, RawWindow
+
+__all__ = ["HearingState", "WindowEncoder"]
+
+SILENCE = -10.0
+"""log10 of the smallest mel power: the loudest value of a stream of which nothing has been heard."""
+
+
+@dataclass
+class HearingState:
+    """What a stream's log-mel carries from window to window (see `pruner.families.mel`).
+
+    Attributes:
+        left: float32 [200], the last samples heard; None where there is no continuation.
+        loudest: float32 [], log10 of the loudest mel power so far.
+    """
+
+    left: Tensor | None = None
+    loudest: Tensor | None = None
+
+
+class WindowEncoder:
+    """Runs the towers of a model; windows of the same shape share a batch.
+
+    Args:
+        model: a loaded family.
+    """
+
+    def __init__(self, model: OmniModel) -> None:
+        self._model = model
+        self._device = model.stack.device
+
+    @torch.inference_mode()
+    def encode(self, items: Sequence[tuple[HearingState, RawWindow]]) -> list[EncodedWindow]:
+        """Encodes windows of different streams, at most one of each; the windows have been checked.
+
+        The hearing states are moved on.
+        """
+        seen = self._see([window for _, window in items])
+        heard = self._hear(items)
+        results = []
+        for index, (_, window) in enumerate(items):
+            audio, saliency = heard.get(index, (None, None))
+            results.append(
+                EncodedWindow(
+                    start=window.start,
+                    seconds=window.seconds,
+                    video=seen.get(index),
+                    audio=audio,
+                    saliency=saliency,
+                    new_segment=window.new_segment,
+                    compression=window.compression,
+                )
+            )
+        return results
+
+    def _see(self, windows: Sequence[RawWindow]) -> dict[int, Tensor]:
+        """Video tokens by index of the window."""
+        tower = self._model.vision
+        groups: dict[int, list[tuple[int, Tensor]]] = defaultdict(list)
+        for index, window in enumerate(windows):
+            if window.frames is not None:
+                frames = fit(torch.from_numpy(window.frames), tower.height, tower.width)
+                groups[len(frames)].append((index, frames))
+        tokens = {}
+        for group in groups.values():
+            batch = tower(torch.stack([frames for _, frames in group]).to(self._device))
+            tokens.update({index: one for (index, _), one in zip(group, batch, strict=True)})
+        return tokens
+
+    def _hear(self, items: Sequence[tuple[HearingState, RawWindow]]) -> dict[int, tuple[Tensor, Tensor]]:
+        """Audio tokens and saliency by index of the window."""
+        groups: dict[tuple[int, bool], list[tuple[int, HearingState, Tensor]]] = defaultdict(list)
+        for index, (state, window) in enumerate(items):
+            if window.samples is None or window.new_segment:
+                state.left = None
+            if window.samples is not None:
+                samples = torch.from_numpy(window.samples).to(self._device)
+                groups[len(samples), state.left is not None].append((index, state, samples))
+        tokens = {}
+        for (_, continued), group in groups.items():
+            mel = self._mel(group, continued=continued)
+            encoded, saliency = self._model.audio(mel)
+            tokens.update({item[0]: (encoded[row], saliency[row]) for row, item in enumerate(group)})
+        return tokens
+
+    def _mel(self, group: Sequence[tuple[int, HearingState, Tensor]], *, continued: bool) -> Tensor:
+        samples = torch.stack([one for _, _, one in group])
+        silence = torch.tensor(SILENCE, device=self._device)
+        states = [state for _, state, _ in group]
+        left = torch.stack([state.left for state in states if state.left is not None]) if continued else None
+        before = torch.stack([silence if state.loudest is None else state.loudest for state in states])
+        mel, loudest = log_mel(samples, left, before, bins=self._model.audio.bins)
+        for row, state in enumerate(states):
+            state.left, state.loudest = samples[row, -LEFT_CONTEXT:], loudest[row]
+        return mel

@@ -1,0 +1,155 @@
+"""The decoder of a Qwen language model as separate steps, so that one loop of ours can walk its layers.
+
+transformers' own loop builds one mask for all layers, which is wrong once layers hold different tokens, and its
+attention wrapper silently shortens a cache that is longer than the query. Neither is used here: a layer is `project`,
+attention done by the caller, `finish`. Tensors have no batch axis; rows of several conversations are simply
+concatenated, since every step here works row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["Angles", "TextStack"]
+
+Angles = tuple[Tensor, Tensor]
+"""Cosine and sine of every row's rotary angles, each [n, head_dim] in the model's dtype."""
+
+
+class _Joined:
+    """Several linear maps of the same input as one matrix product.
+
+    With `own`, the modules' parameters become views of the joined matrix, so that nothing is stored twice; a module
+    that belongs to somebody else is left as it is and its maps are applied one by one.
+    """
+
+    def __init__(self, linears: Sequence[nn.Linear], *, own: bool) -> None:
+        self._linears = list(linears)
+        self._weight: Tensor | None = None
+        self._bias: Tensor | None = None
+        if own:
+            self._join()
+
+    def _join(self) -> None:
+        sizes = [linear.out_features for linear in self._linears]
+        self._weight = torch.cat([linear.weight.data for linear in self._linears])
+        biases = [linear.bias for linear in self._linears]
+        if all(bias is not None for bias in biases):
+            self._bias = torch.cat([bias.data for bias in biases])
+        for index, linear in enumerate(self._linears):
+            rows = slice(sum(sizes[:index]), sum(sizes[: index + 1]))
+            linear.weight.data = self._weight[rows]
+            if self._bias is not None:
+                linear.bias.data = self._bias[rows]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self._weight is None:
+            return torch.cat([linear(x) for linear in self._linears], dim=-1)
+        return functional.linear(x, self._weight, self._bias)
+
+
+class _Layer:
+    """Weights of one decoder layer."""
+
+    def __init__(self, module: Any, *, own: bool) -> None:
+        attention, mlp = module.self_attn, module.mlp
+        self.before_attention: Tensor = module.input_layernorm.weight
+        self.before_mlp: Tensor = module.post_attention_layernorm.weight
+        self.qkv = _Joined([attention.q_proj, attention.k_proj, attention.v_proj], own=own)
+        self.output: nn.Linear = attention.o_proj
+        self.gate_up = _Joined([mlp.gate_proj, mlp.up_proj], own=own)
+        self.down: nn.Linear = mlp.down_proj
+
+
+class TextStack:
+    """Embedding, layers, rotary angles, last norm and head of a Qwen2-style decoder.
+
+    Args:
+        model: transformers' text model, with `embed_tokens`, `layers` and `norm`.
+        head: the linear map from hidden states to logits.
+        config: its `text_config`.
+        own: whether the modules may be rearranged in memory (see `_Joined`).
+
+    Attributes:
+        layers: number of decoder layers L.
+        heads, kv_heads, head_dim, hidden_size, vocabulary: shapes.
+    """
+
+    def __init__(self, model: Any, head: nn.Linear, config: Any, *, own: bool) -> None:
+        self._model = model
+        self._head = head
+        self._layers = [_Layer(layer, own=own) for layer in model.layers]
+        self._eps = float(config.rms_norm_eps)
+        self.layers = len(self._layers)
+        self.heads = int(config.num_attention_heads)
+        self.kv_heads = int(config.num_key_value_heads)
+        self.hidden_size = int(config.hidden_size)
+        self.head_dim = int(getattr(config, "head_dim", None) or self.hidden_size // self.heads)
+        self.vocabulary = int(config.vocab_size)
+        self.dtype: torch.dtype = head.weight.dtype
+        self.device: torch.device = head.weight.device
+        self._frequencies, self._axes = self._rotary(config.rope_parameters)
+        self._splits = [count * self.head_dim for count in (self.heads, self.kv_heads, self.kv_heads)]
+
+    def _rotary(self, parameters: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Angle per position id of each of the head_dim/2 pairs, and the axis (0, 1, 2) whose id it takes."""
+        exponent = torch.arange(0, self.head_dim, 2, dtype=torch.float) / self.head_dim
+        frequencies = 1.0 / (float(parameters["rope_theta"]) ** exponent)
+        sections = parameters.get("mrope_section", [self.head_dim // 2])
+        axes = torch.cat([torch.full((size,), index % 3) for index, size in enumerate(sections)])
+        # transformers computes angles in fp32 for every dtype; in fp64 ours are exact to fp64
+        wide = torch.float64 if self.dtype == torch.float64 else torch.float32
+        return frequencies.to(self.device, wide), axes.to(self.device)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Text embeddings of int64 [n]: [n, hidden_size]."""
+        embedded: Tensor = self._model.embed_tokens(ids)
+        return embedded
+
+    def angles(self, positions: Tensor) -> Angles:
+        """Rotary angles of int64 [3, n] position ids."""
+        angle = positions.index_select(0, self._axes).T.to(self._frequencies.dtype) * self._frequencies
+        both = torch.cat((angle, angle), dim=-1)
+        return both.cos().to(self.dtype), both.sin().to(self.dtype)
+
+    @staticmethod
+    def rotate(x: Tensor, angles: Angles) -> Tensor:
+        """Turns queries or keys [heads, n, head_dim] by their rows' angles."""
+        cosine, sine = angles
+        first, second = x.chunk(2, dim=-1)
+        return x * cosine + torch.cat((-second, first), dim=-1) * sine
+
+    def rotate_at(self, keys: Tensor, positions: Tensor) -> Tensor:
+        """Turns keys [..., n, head_dim] to int64 [3, n] position ids."""
+        return self.rotate(keys, self.angles(positions))
+
+    def project(self, layer: int, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries [heads, n, head_dim] and un-rotated keys and values [kv_heads, n, head_dim] of [n, hidden_size]."""
+        weights = self._layers[layer]
+        joined = weights.qkv(self._norm(hidden, weights.before_attention))
+        q, k, v = (
+            part.view(len(hidden), -1, self.head_dim).transpose(0, 1)
+            for part in torch.split(joined, self._splits, dim=-1)
+        )
+        return q, k, v
+
+    def finish(self, layer: int, hidden: Tensor, attended: Tensor) -> Tensor:
+        """The layer's output [n, hidden_size] from its input and its heads' attention output [heads, n, head_dim]."""
+        weights = self._layers[layer]
+        hidden = hidden + weights.output(attended.transpose(0, 1).flatten(1))
+        gate, up = weights.gate_up(self._norm(hidden, weights.before_mlp)).chunk(2, dim=-1)
+        output: Tensor = hidden + weights.down(functional.silu(gate) * up)
+        return output
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores over the vocabulary [n, vocabulary] from the last layer's output [n, hidden_size]."""
+        scores: Tensor = self._head(self._norm(hidden, self._model.norm.weight))
+        return scores
+
+    def _norm(self, hidden: Tensor, weight: Tensor) -> Tensor:
+        return functional.rms_norm(hidden, (self.hidden_size,), weight, self._eps)

@@ -1,0 +1,309 @@
+"""LiveModel: OmniDrop over live streams, batched over conversations.
+
+    model = LiveModel.load("path/to/model")
+    conversation = model.open(budget=4000)
+    (window,) = model.encode([(conversation, RawWindow(0.0, frames, samples))])
+    model.fuse([(conversation, window)])
+    (turn,) = model.guide([Ask(conversation, "What colour is the circle?")])
+    while not (step := model.step([turn])[0]).done:
+        print(step.text, end="")
+    model.commit(turn)
+
+Every method either does what it says for all its items or raises a `PrunerError` before it has changed anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pruner.conversation import Conversation, ConversationState, PlacedWindow, require_budget
+from pruner.decoder import Extension, LayeredDecoder, Query
+from pruner.encoder import WindowEncoder
+from pruner.errors import BudgetError, InputError, StateError
+from pruner.families.qwen2_5_omni import ModelFacts, OmniModel
+from pruner.guidance import Guidance
+from pruner.options import LiveOptions, TurnOptions
+from pruner.report import Record
+from pruner.store import FusionStore, StoreShape
+from pruner.turn import Step, Turn, TurnState
+from pruner.windows import EncodedWindow, FuseReport, RawWindow
+
+__all__ = ["Ask", "LiveModel"]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A question to a conversation; `options` None for the model's defaults."""
+
+    conversation: Conversation
+    text: str
+    options: TurnOptions | None = None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A checked question."""
+
+    conversation: Conversation
+    ids: list[int]
+    options: TurnOptions
+    limit: int
+
+
+class LiveModel:
+    """A model that serves live conversations; one a process.
+
+    Args:
+        model: a loaded family.
+        options: see `LiveOptions`.
+
+    Attributes:
+        facts: what the model is.
+        options: as given.
+    """
+
+    def __init__(self, model: OmniModel, options: LiveOptions | None = None) -> None:
+        self.options = options or LiveOptions()
+        self.facts: ModelFacts = model.facts
+        self._model = model
+        self._encoder = WindowEncoder(model)
+        self._decoder = LayeredDecoder(model.stack, model.facts.fusion_depth)
+        self.check(self.options.turn)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        options: LiveOptions | None = None,
+    ) -> LiveModel:
+        """Reads a model directory (see `OmniModel.load`).
+
+        Raises:
+            WeightsError, UnsupportedModelError, InputError, ScheduleError: see `OmniModel.load` and `check`.
+        """
+        chosen = options or LiveOptions()
+        model = OmniModel.load(
+            path, device=device, dtype=dtype, fusion_depth=chosen.fusion_depth, frame_size=chosen.frame_size
+        )
+        return cls(model, chosen)
+
+    def check(self, options: TurnOptions) -> None:
+        """Refuses options that no question could be answered with.
+
+        Raises:
+            ScheduleError: a deep share out of the schedule's reach.
+        """
+        options.check(self.facts.layers, self.facts.fusion_depth)
+
+    def session_bytes(self, budget: int) -> int:
+        """Bytes of one conversation at `budget`: its store, and the deep cache of a turn at its largest."""
+        store = FusionStore.bytes_for(self._shape, budget, self.options.max_text_tokens, self._model.stack.dtype)
+        turn, facts = self.options.turn, self.facts
+        alive = turn.form(facts.layers, facts.fusion_depth).alive(budget)
+        if turn.retention is None:
+            alive = turn.solved(facts.layers, facts.fusion_depth, budget, budget).alive(budget)
+        rows = sum(count + self.options.max_text_tokens for count in alive[facts.fusion_depth :])
+        return store + 2 * rows * facts.kv_heads * facts.head_dim * self._model.stack.dtype.itemsize
+
+    @torch.inference_mode()
+    def open(self, *, budget: int, system: str | None = None) -> Conversation:
+        """Starts a conversation.
+
+        Args:
+            budget: audiovisual tokens it may keep.
+            system: system prompt; None for the model's own.
+
+        Raises:
+            BudgetError: the budget does not hold one window, or the system prompt leaves no room for a turn.
+        """
+        require_budget(self._model, budget)
+        text = self.options.max_text_tokens
+        store = FusionStore(
+            self._shape,
+            budget=budget,
+            text=text,
+            device=self._model.stack.device,
+            dtype=self._model.stack.dtype,
+            rotate=self._model.stack.rotate_at,
+            eviction=self.options.eviction,
+        )
+        conversation = Conversation(self._model, store)
+        first = conversation.begin(self.facts.system if system is None else system)
+        needed = len(first.rows) + self.options.max_question_tokens + self._limit(self.options.turn) + _WRAPPERS
+        if needed > text:
+            raise BudgetError("max_text_tokens", needed=needed, available=text)
+        self._decoder.fuse([first])
+        return conversation
+
+    def encode(self, items: Sequence[tuple[Conversation, RawWindow]]) -> list[EncodedWindow]:
+        """Runs the towers. Allowed at any time; at most one window of a conversation.
+
+        Raises:
+            InputError: a window is malformed.
+            StateError: a conversation is closed.
+        """
+        _distinct([conversation for conversation, _ in items])
+        for conversation, window in items:
+            window.check(self.facts.window_seconds)
+            if conversation.closed:
+                raise StateError("encode", conversation.state.value, "open another")
+        return self._encoder.encode([(conversation.hearing, window) for conversation, window in items])
+
+    @torch.inference_mode()
+    def fuse(self, items: Sequence[tuple[Conversation, EncodedWindow]]) -> list[FuseReport]:
+        """Gives windows their place and runs the shallow layers; at most one window of a conversation.
+
+        Raises:
+            StateError: a conversation is answering or closed.
+        """
+        _distinct([conversation for conversation, _ in items])
+        for conversation, _ in items:
+            conversation.require(ConversationState.LISTENING, "fuse a window")
+        placed: list[PlacedWindow] = [conversation.place(window) for conversation, window in items]
+        self._decoder.fuse([one.extension for one in placed])
+        return [one.report() for one in placed]
+
+    @torch.inference_mode()
+    def guide(self, items: Sequence[Ask]) -> list[Turn]:
+        """Asks questions; at most one of a conversation. The answer's first token is then taken by `step`.
+
+        Raises:
+            InputError: a question is empty or too long.
+            StateError: a conversation is answering or closed.
+            ScheduleError: a `retention` that cannot be reached.
+        """
+        _distinct([item.conversation for item in items])
+        asked = [self._checked(item) for item in items]
+        guides = [self._guidance(one) for one in asked]
+        placed = [one.conversation.ask(one.ids, one.limit) for one in asked]
+        queries = [
+            self._query(one, guidance, extension)
+            for one, guidance, (extension, _) in zip(asked, guides, placed, strict=True)
+        ]
+        turns = []
+        for one, guidance, (_, question), guided in zip(
+            asked, guides, placed, self._decoder.guide(queries), strict=True
+        ):
+            record = Record.of(one.conversation.store, self.facts.fusion_depth, guided.alive)
+            turns.append(
+                Turn(
+                    one.conversation,
+                    guided.logits,
+                    guided.cache,
+                    record,
+                    guidance,
+                    question=question,
+                    limit=one.limit,
+                )
+            )
+        return turns
+
+    @torch.inference_mode()
+    def step(self, turns: Sequence[Turn]) -> list[Step]:
+        """Takes one more answer token of each turn.
+
+        Raises:
+            StateError: a turn is done or committed.
+        """
+        for turn in turns:
+            turn.state.to(TurnState.RUNNING)
+        waiting = [turn for turn in turns if turn.forwarded < len(turn.ids)]
+        if waiting:
+            self._forward(waiting)
+        tokens = torch.stack([turn.logits for turn in turns]).argmax(dim=-1).tolist()
+        return [turn.take(token) for turn, token in zip(turns, tokens, strict=True)]
+
+    @torch.inference_mode()
+    def commit(self, turn: Turn, *, published: int | None = None) -> None:
+        """Ends a turn: its answer becomes part of the conversation.
+
+        Args:
+            published: answer tokens that reached the asker; None for all, fewer after an interruption. With 0 the
+                question is taken back as well, and the next window or question continues in its place.
+
+        Raises:
+            StateError: it was committed before.
+        """
+        state = turn.state.to(TurnState.COMMITTED)
+        conversation = turn.conversation
+        conversation.require(ConversationState.ANSWERING, "commit a turn")
+        turn.state = state
+        if published == 0:
+            conversation.retract(turn.question)
+            return
+        ids = turn.ids[:published]
+        held = min(len(ids), turn.forwarded)
+        self._decoder.fuse([conversation.end(turn.answer, ids[:held], ids[held:])])
+        if turn.guidance.first is not None:
+            conversation.store.note_importance(turn.guidance.first)
+
+    # Parts.
+
+    @property
+    def _shape(self) -> StoreShape:
+        facts = self.facts
+        return StoreShape(facts.fusion_depth, facts.kv_heads, facts.head_dim, facts.hidden_size)
+
+    def _limit(self, options: TurnOptions) -> int:
+        return options.max_tokens or self.facts.max_answer_tokens
+
+    def _checked(self, item: Ask) -> _Asked:
+        item.conversation.require(ConversationState.LISTENING, "ask")
+        options = item.options or self.options.turn
+        ids = self._model.prompt.question(item.text.strip())
+        if not ids:
+            raise InputError("text", "the question is empty", "ask something")
+        longest = self.options.max_question_tokens
+        if len(ids) > longest:
+            raise InputError("text", f"the question has {len(ids)} tokens", f"ask in at most {longest}")
+        room = self.options.max_text_tokens - len(ids) - self._limit(options) - _WRAPPERS
+        if room < 0:
+            raise InputError("max_tokens", f"{self._limit(options)} leave no room", "ask for a shorter answer")
+        return _Asked(item.conversation, ids, options, self._limit(options))
+
+    def _guidance(self, asked: _Asked) -> Guidance:
+        store, options = asked.conversation.store, asked.options
+        schedule = options.solved(self.facts.layers, self.facts.fusion_depth, store.media, store.raw_tokens)
+        chunk = store.rows.chunk[store.rows.media].astype(np.int64)
+        return Guidance(
+            schedule.drops(store.media),
+            torch.from_numpy(chunk).to(store.device),
+            question=len(asked.ids),
+            score=options.score,
+            diversity=options.diversity,
+        )
+
+    def _query(self, asked: _Asked, guidance: Guidance, extension: Extension) -> Query:
+        tail = len(asked.ids) + len(self._model.prompt.header)
+        return Query(
+            extension.store, extension.rows, extension.embeddings, tail=tail, answer=asked.limit, pruner=guidance
+        )
+
+    def _forward(self, turns: Sequence[Turn]) -> None:
+        """Runs each turn's newest token and notes the logits of the next."""
+        items = [turn.conversation.answer(turn.ids[turn.forwarded :]) for turn in turns]
+        positions = np.concatenate([item.rows.position for item in items]).T.copy()
+        logits = self._decoder.decode(
+            [(item, turn.cache) for item, turn in zip(items, turns, strict=True)],
+            torch.cat([item.embeddings for item in items]),
+            torch.from_numpy(positions).to(self._model.stack.device),
+        )
+        for turn, row in zip(turns, logits, strict=True):
+            turn.logits, turn.forwarded = row, len(turn.ids)
+
+
+_WRAPPERS = 32
+"""Rows that wrap a window and a turn, generously."""
+
+
+def _distinct(conversations: Sequence[Conversation]) -> None:
+    if len({id(conversation) for conversation in conversations}) < len(conversations):
+        raise InputError("items", "name a conversation twice", "give one item of a conversation a call")
