@@ -218,10 +218,15 @@ class CancelReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What a session asks of the engine; None leaves the deployment's default."""
+    """What a session asks of the engine; None leaves the deployment's default.
+
+    ``retention`` (mean over layers, of the tokens before compression) is met exactly or refused, and then replaces
+    ``deep_share``.
+    """
 
     budget: int | None = None
     deep_share: float | None = None
+    retention: float | None = None
     max_answer_tokens: int | None = None
 
 

@@ -88,7 +88,7 @@ class Fanouts:
         log = self._logs.find(session)
         return None if log is None else Fanout(log, self._queue, ended=True)
 
-    def close(self, session: str, *, keep: bool = True) -> None:
+    def close(self, session: str, keep: bool) -> None:
         """End the session's subscriptions; ``keep`` its log for readers that come late, or forget that it was."""
         fanout = self._live.pop(session, None)
         if fanout is not None:

@@ -54,7 +54,7 @@ class Questions:
 
         Raises InvalidQuestion for its length, Conflict before anything was seen, and Busy as ``barge_in`` says.
         """
-        words = self._checked(text)
+        words = worded(text, self._max_chars)
         interrupted = self._turns.admit()
         closing = self._intake.cut(self._intake.position)
         if not self._intake.windows:
@@ -100,7 +100,7 @@ class Questions:
             self._narrator.error("speech_not_understood", transcript.rejected or "No words were recognised.", remedy)
             return
         try:
-            words = self._checked(transcript.text)
+            words = worded(transcript.text, self._max_chars)
             interrupted = self._turns.admit()
         except OmniDropError as error:
             self.not_heard(error)
@@ -130,14 +130,16 @@ class Questions:
         )
         self._engine.ask(question, closing)
 
-    def _checked(self, text: str) -> str:
-        words = " ".join(text.split())
-        if not words:
-            raise InvalidQuestion("The question is empty.", field="text", remedy="Write a question in words.")
-        if len(words) > self._max_chars:
-            raise InvalidQuestion(
-                f"The question has {len(words):,} characters.",
-                field="text",
-                remedy=f"Ask in at most {self._max_chars:,} characters.",
-            )
-        return words
+
+def worded(text: str, max_chars: int) -> str:
+    """The question in ``text`` with its white space tidied; raises InvalidQuestion when empty or too long."""
+    words = " ".join(text.split())
+    if not words:
+        raise InvalidQuestion("The question is empty.", field="text", remedy="Write a question in words.")
+    if len(words) > max_chars:
+        raise InvalidQuestion(
+            f"The question has {len(words):,} characters.",
+            field="text",
+            remedy=f"Ask in at most {max_chars:,} characters.",
+        )
+    return words

@@ -171,6 +171,10 @@ class Sessions:
         if self._closing:
             await asyncio.wait(self._closing)
 
+    def hurry(self) -> None:
+        """Do not wait for running answers any longer."""
+        self._quiet.set()
+
     def _check_quiet(self) -> None:
         if self.stopping and not any(len(session.turns) for session in self._sessions.values()):
             self._quiet.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 
 from stream_service.errors import Busy
@@ -62,9 +63,9 @@ class Turns:
         return []
 
     def begin(self, asked: float, timings_ms: dict[str, float]) -> Turn:
-        """A new turn with a fresh id."""
+        """A new turn; its id is unique among all sessions."""
         self._accepted += 1
-        turn = Turn(f"q{self._accepted}", asked, timings_ms)
+        turn = Turn(f"q{self._accepted}-{secrets.token_hex(4)}", asked, timings_ms)
         self._open[turn.question] = turn
         return turn
 

@@ -1,0 +1,105 @@
+"""The HTTP server as a part of a larger program: its socket, its signals, and uvicorn between them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+from stream_service.api.security import is_loopback
+from stream_service.api.settings import ServerSettings
+from stream_service.errors import StartupError
+
+
+def listen(settings: ServerSettings) -> socket.socket:
+    """A listening socket, before anything slow is started; raises StartupError."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror:
+        raise StartupError(
+            f"{settings.host!r} is no address of this machine.", field="server.host", remedy="Correct server.host."
+        ) from None
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        taken = error.errno == errno.EADDRINUSE
+        raise StartupError(
+            f"Port {settings.port} is in use."
+            if taken
+            else f"Cannot listen on {settings.host}:{settings.port}: {error}.",
+            field="server.port",
+            remedy="Stop the program that uses it, or choose another one (OMNIDROP_SERVER__PORT=8081).",
+        ) from None
+    return listener
+
+
+def url_of(settings: ServerSettings, listener: socket.socket) -> str:
+    """Where the page is."""
+    host = "127.0.0.1" if is_loopback(settings.host) else settings.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
+def configure(settings: ServerSettings, app: FastAPI) -> uvicorn.Config:
+    """uvicorn around ``app``; what runs beside it is started before and stopped after it, so without lifespan."""
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="websockets-sansio",  # the other implementation needs websockets' deprecated legacy package
+        ws_ping_interval=settings.ping_s,
+        ws_ping_timeout=settings.ping_s,
+        ws_max_size=65_536,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers, which would cut running answers short."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+
+@contextlib.contextmanager
+def signals(stop: asyncio.Event) -> Iterator[Callable[[Callable[[], None]], None]]:
+    """Set ``stop`` on the first SIGTERM or SIGINT; yields a way to say what a second one does."""
+    second: list[Callable[[], None]] = []
+
+    def on_signal() -> None:
+        if stop.is_set():
+            for react in second:
+                react()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal)
+    try:
+        yield second.append
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
