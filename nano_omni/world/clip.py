@@ -40,8 +40,8 @@ def render_stream(script: Script, size: int = 480, fps: int = TICKS) -> Iterator
         raise ValueError(f"the frame rate must divide {TICKS}, and {fps} does not")
     packed = pack([script])
     ticks = torch.arange(0, script.seconds * TICKS, TICKS // fps)
-    for part in ticks.split(BATCH):
-        yield from render(packed, size=size, ticks=part, chunk=CHUNK)[0].numpy()
+    for at in range(0, len(ticks), BATCH):
+        yield from render(packed, size=size, ticks=ticks[at : at + BATCH], chunk=CHUNK)[0].numpy()
 
 
 def write_clip(

@@ -52,6 +52,11 @@ MAKERS: dict[str, tuple[float, Maker]] = {
     OUTSIDE: (0.8, lambda view, draws: None),
 }
 CATEGORIES = tuple(MAKERS)
+_BY_EYE, _BY_EAR = ("now.", "past.", "absent.now", "absent.past", OUTSIDE), ("audio.", "absent.audio", OUTSIDE)
+VIDEO_CATEGORIES = tuple(name for name in CATEGORIES if name.startswith(_BY_EYE))
+"""Those that need no sound."""
+AUDIO_CATEGORIES = tuple(name for name in CATEGORIES if name.startswith(_BY_EAR))
+"""Those that need no picture."""
 CANONICAL = 0.3
 """Share of the trained phrasings that are the canonical one."""
 
