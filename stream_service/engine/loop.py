@@ -151,10 +151,11 @@ class EngineLoop:
             raise Conflict(f"session {name} is open already", remedy="Choose another name.", field="session")
         if not rejoin:
             self._scheduler.admit(self._clock())
+        bound = self._settings.max_answer_tokens
         options = replace(
             self._options,
             deep_share=self._options.deep_share if wished.deep_share is None else wished.deep_share,
-            max_tokens=min(wished.max_answer_tokens or self._options.max_tokens, self._options.max_tokens),
+            max_tokens=min(wished.max_answer_tokens or bound, bound),
         )
         try:
             self._model.check(options)

@@ -10,6 +10,7 @@ import torch
 import nano_omni
 from pruner import (
     BudgetError,
+    InputError,
     LiveModel,
     LiveOptions,
     PrunerError,
@@ -19,6 +20,7 @@ from pruner import (
     WeightsError,
 )
 from stream_service.engine.loop import EngineLoop
+from stream_service.engine.runner import sentence
 from stream_service.engine.settings import EngineSettings
 from stream_service.errors import InvalidConfig, OmniDropError, StartupError
 from stream_service.types import EngineInfo
@@ -50,9 +52,8 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
             path,
             device=settings.device,
             dtype=getattr(torch, settings.dtype),
-            options=LiveOptions(fusion_depth=settings.fusion_depth),
+            options=LiveOptions(fusion_depth=settings.fusion_depth, turn=options),
         )
-        model.check(options)
         session_bytes = model.session_bytes(settings.budget)
     except PrunerError as error:
         raise _explained(error) from error
@@ -62,7 +63,7 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
         device=settings.device,
         layers=facts.layers,
         fusion_depth=facts.fusion_depth,
-        frame_size=facts.frame_size,
+        frame_size=(facts.width, facts.height),
         budget=settings.budget,
         deep_share=settings.deep_share,
         session_bytes=session_bytes,
@@ -74,7 +75,9 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
 def _explained(error: PrunerError) -> OmniDropError:
     match error:
         case WeightsError():
-            return StartupError(f"the model in {error.path} cannot be loaded: {error.problem}", remedy=error.remedy)
+            return StartupError(
+                f"the model in {error.path} cannot be loaded: it {error.problem}", remedy=sentence(error.remedy)
+            )
         case UnsupportedModelError():
             return StartupError(str(error), remedy=f"Use a model of type {' or '.join(error.known)}.")
         case ScheduleError():
@@ -84,6 +87,8 @@ def _explained(error: PrunerError) -> OmniDropError:
         case BudgetError():
             remedy = f"Set engine.budget to {error.needed} or more."
             return InvalidConfig(str(error), remedy=remedy, field="engine.budget")
+        case InputError():
+            return InvalidConfig(str(error), remedy=sentence(error.remedy), field=f"engine.{error.field}")
         case _:
             return InvalidConfig(
                 str(error), remedy="Compare the engine section with configs/nano.yaml.", field="engine"

@@ -108,6 +108,11 @@ def ms(begin: float, end: float) -> float:
     return (end - begin) * 1e3
 
 
+def sentence(words: str) -> str:
+    """The pruner's remedies as sentences."""
+    return words[:1].upper() + words[1:].rstrip(".") + "."
+
+
 def rounds(works: Iterable[WindowWork]) -> Iterator[list[WindowWork]]:
     """Splits windows so that a session appears once in each round, its windows in order."""
     pending = list(works)
@@ -169,18 +174,21 @@ def answered(answer: Answer, reason: str) -> AnswerDone:
         survivors=tuple(survivors),
         retention=report.retention,
         deep_share=report.deep_share,
-        generated=answer.tokens,
+        generated=report.generated,
     )
 
 
 def fault(session: str, error: PrunerError, question: str | None = None) -> EngineFault:
     """A refusal by the pruner as an event, with a code of its own and a remedy."""
+    message = str(error)
     match error:
-        case InputError() | StateError():
-            remedy = error.remedy
+        case InputError():
+            message, remedy = f"{error.field} {error.problem}", sentence(error.remedy)
+        case StateError():
+            remedy = sentence(error.remedy)
         case BudgetError():
             remedy = "Open the session with a larger budget."
         case _:
             remedy = "Ask again; if it happens again, start a new session."
     code = {InputError: "invalid_input", BudgetError: "budget", StateError: "conflict"}.get(type(error), "engine")
-    return EngineFault(session, code, str(error), remedy, question)
+    return EngineFault(session, code, message, remedy, question)

@@ -13,71 +13,94 @@ class EngineSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = Field(
-        "nano", min_length=1, description="'nano' for the built-in model, or the directory of a checkpoint"
+        default="nano", min_length=1, description="'nano' for the built-in model, or the directory of a checkpoint"
     )
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="where the model runs: cpu, cuda or cuda:N")
+    device: str = Field(
+        default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="where the model runs: cpu, cuda or cuda:N"
+    )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="number format of weights and caches; on a CPU float32 is the fastest"
+        default="float32", description="number format of weights and caches; on a CPU float32 is the fastest"
     )
     threads: int | None = Field(
-        None, ge=1, le=256, description="CPU threads of the engine; unset: every core that the process may use"
+        default=None, ge=1, le=256, description="CPU threads of the engine; unset: every core that the process may use"
     )
 
     budget: int = Field(
-        4096, ge=64, le=1_048_576, description="audiovisual tokens that a session's memory holds before it evicts"
+        default=4096,
+        ge=64,
+        le=1_048_576,
+        description="audiovisual tokens that a session's memory holds before it evicts",
     )
     deep_share: float = Field(
-        0.3, gt=0, le=1, description="mean share of the memory's tokens alive in the layers after the fusion depth"
+        default=0.3,
+        gt=0,
+        le=1,
+        description="mean share of the memory's tokens alive in the layers after the fusion depth",
     )
     schedule: Literal["sigmoid", "constant"] = Field(
-        "constant", description="how the drops are spread over the deep layers"
+        default="constant", description="how the drops are spread over the deep layers"
     )
     score: Literal["mean", "running_max"] = Field(
-        "running_max", description="importance of a token: the paper's mean (Eq. 5), or the maximum over layers so far"
+        default="running_max",
+        description="importance of a token: the paper's mean (Eq. 5), or the maximum over layers so far",
     )
     diversity_weight: float = Field(
-        0.0, ge=0, le=10, description="weight of temporal diversity against importance (the paper's lambda); 0: off"
+        default=0.0,
+        ge=0,
+        le=10,
+        description="weight of temporal diversity against importance (the paper's lambda); 0: off",
     )
     fusion_depth: int | None = Field(
-        None, ge=1, le=1024, description="layers run as windows arrive; unset: the model's own default"
+        default=None, ge=1, le=1024, description="layers run as windows arrive; unset: the model's own default"
     )
 
-    max_answer_tokens: int = Field(96, ge=1, le=4096, description="an answer ends after this many tokens")
+    max_answer_tokens: int = Field(default=96, ge=1, le=4096, description="an answer ends after this many tokens")
     answer_timeout_s: float = Field(
-        30.0, gt=0, le=600, description="seconds from asking until an unfinished answer is cut off"
+        default=30.0, gt=0, le=600, description="seconds from asking until an unfinished answer is cut off"
     )
 
-    max_sessions: int = Field(8, ge=1, le=4096, description="sessions open at once; more are refused")
+    max_sessions: int = Field(default=8, ge=1, le=4096, description="sessions open at once; more are refused")
     max_load: float = Field(
-        0.8, gt=0, le=1, description="share of real time that fusing may need before new sessions are refused"
+        default=0.8, gt=0, le=1, description="share of real time that fusing may need before new sessions are refused"
     )
     window_queue: int = Field(
-        32, ge=2, le=1024, description="windows of one session that may wait; past it the oldest is dropped"
+        default=32, ge=2, le=1024, description="windows of one session that may wait; past it the oldest is dropped"
     )
     question_queue: int = Field(
-        4, ge=1, le=64, description="questions of one session that may wait; past it a question is refused"
+        default=4, ge=1, le=64, description="questions of one session that may wait; past it a question is refused"
     )
     late_share: float = Field(
-        0.5, gt=0, lt=1, description="share of engine time that windows past their deadline get while answers run"
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="share of engine time that windows past their deadline get while answers run",
     )
     batch_s: float = Field(
-        0.25,
+        default=0.25,
         gt=0,
         le=10,
         description="seconds that one batch of windows may take: what a question may have to wait for",
     )
     behind_s: float = Field(
-        1.0, gt=0, le=60, description="lateness in seconds at which the next step of degradation is taken"
+        default=1.0, gt=0, le=60, description="lateness in seconds at which the next step of degradation is taken"
     )
-    recover_s: float = Field(10.0, gt=0, le=600, description="seconds without lateness until a step is taken back")
+    recover_s: float = Field(
+        default=10.0, gt=0, le=600, description="seconds without lateness until a step is taken back"
+    )
 
     refeed_windows: int = Field(
-        16, ge=0, le=256, description="latest windows of a session kept to rebuild its memory when the engine restarts"
+        default=16,
+        ge=0,
+        le=256,
+        description="latest windows of a session kept to rebuild its memory when the engine restarts",
     )
-    load_timeout_s: float = Field(300.0, gt=0, le=3600, description="seconds that loading the model may take")
+    load_timeout_s: float = Field(default=300.0, gt=0, le=3600, description="seconds that loading the model may take")
     hang_s: float = Field(
-        30.0, ge=1, le=600, description="seconds without a sign of life after which the engine process is replaced"
+        default=30.0,
+        ge=1,
+        le=600,
+        description="seconds without a sign of life after which the engine process is replaced",
     )
     restart_backoff_s: float = Field(
-        0.5, gt=0, le=60, description="pause before the first restart; doubles with each failure, up to 30 s"
+        default=0.5, gt=0, le=60, description="pause before the first restart; doubles with each failure, up to 30 s"
     )

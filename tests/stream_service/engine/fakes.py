@@ -38,8 +38,14 @@ class FakeTurn:
 
     def report(self) -> Any:
         survivors = [SimpleNamespace(start=0.0, end=2.0, video=[72, 9], audio=[50, 7])]
+        generated = min(self.said, len(self.words))
         return SimpleNamespace(
-            tokens_per_layer=[122, 16], survivors=survivors, retention=0.3, deep_share=0.2, prompt_tokens=9, generated=0
+            generated=generated,
+            tokens_per_layer=[122, 16],
+            survivors=survivors,
+            retention=0.3,
+            deep_share=0.2,
+            prompt_tokens=9,
         )
 
 
@@ -67,7 +73,7 @@ class FakeModel:
         self._spend("encode", items)
         for _, raw in items:
             if raw.start in self.bad:
-                raise InputError("frames", "unusable", "send others.")
+                raise InputError("frames", "unusable", "send others")
         for conversation, raw in items:
             self.raw.append(raw)
             conversation.encoded.append(raw.start)
@@ -89,7 +95,7 @@ class FakeModel:
         self._spend("guide", asks)
         for ask in asks:
             if not ask.text:
-                raise InputError("text", "empty", "say something.")
+                raise InputError("text", "empty", "say something")
         turns = []
         for ask in asks:
             conversation: Any = ask.conversation

@@ -64,7 +64,7 @@ def test_a_question_sees_its_windows_and_streams_its_answer() -> None:
     (done,) = rig.of(AnswerDone)
     assert done.text == "a b c"
     assert done.finish_reason == "stop"
-    assert done.generated == 4  # the end mark is a token too
+    assert done.generated == 3
     assert done.tokens_per_layer == (122, 16)
     assert done.survivors[0].video == (72, 9)
 
@@ -188,7 +188,7 @@ def test_a_bad_window_spoils_no_other() -> None:
     rig.engine.ask(question("qb", "b"), [window("b", 0, media=True)], rig.clock())
     rig.settle()
     (fault,) = rig.of(EngineFault)
-    assert (fault.session, fault.code, fault.question, fault.remedy) == ("a", "invalid_input", None, "send others.")
+    assert (fault.session, fault.code, fault.question, fault.remedy) == ("a", "invalid_input", None, "Send others.")
     assert len(rig.of(AnswerDone)) == 2
     assert rig.conversation(1).history[0] == "w0"
 
