@@ -63,6 +63,7 @@ class LiveModel:
         options: see `LiveOptions`.
 
     Attributes:
+        model: as given.
         facts: what the model is.
         options: as given.
     """
@@ -70,7 +71,7 @@ class LiveModel:
     def __init__(self, model: OmniModel, options: LiveOptions | None = None) -> None:
         self.options = options or LiveOptions()
         self.facts: ModelFacts = model.facts
-        self._model = model
+        self.model = model
         self._encoder = WindowEncoder(model)
         self._decoder = LayeredDecoder(model.stack, model.facts.fusion_depth)
         self.check(self.options.turn)
@@ -105,13 +106,13 @@ class LiveModel:
 
     def session_bytes(self, budget: int) -> int:
         """Bytes of one conversation at `budget`: its store, and the deep cache of a turn at its largest."""
-        store = FusionStore.bytes_for(self._shape, budget, self.options.max_text_tokens, self._model.stack.dtype)
+        store = FusionStore.bytes_for(self._shape, budget, self.options.max_text_tokens, self.model.stack.dtype)
         turn, facts = self.options.turn, self.facts
         alive = turn.form(facts.layers, facts.fusion_depth).alive(budget)
         if turn.retention is None:
             alive = turn.solved(facts.layers, facts.fusion_depth, budget, budget).alive(budget)
         rows = sum(count + self.options.max_text_tokens for count in alive[facts.fusion_depth :])
-        return store + 2 * rows * facts.kv_heads * facts.head_dim * self._model.stack.dtype.itemsize
+        return store + 2 * rows * facts.kv_heads * facts.head_dim * self.model.stack.dtype.itemsize
 
     @torch.inference_mode()
     def open(self, *, budget: int, system: str | None = None) -> Conversation:
@@ -124,18 +125,18 @@ class LiveModel:
         Raises:
             BudgetError: the budget does not hold one window, or the system prompt leaves no room for a turn.
         """
-        require_budget(self._model, budget)
+        require_budget(self.model, budget)
         text = self.options.max_text_tokens
         store = FusionStore(
             self._shape,
             budget=budget,
             text=text,
-            device=self._model.stack.device,
-            dtype=self._model.stack.dtype,
-            rotate=self._model.stack.rotate_at,
+            device=self.model.stack.device,
+            dtype=self.model.stack.dtype,
+            rotate=self.model.stack.rotate_at,
             eviction=self.options.eviction,
         )
-        conversation = Conversation(self._model, store)
+        conversation = Conversation(self.model, store)
         first = conversation.begin(self.facts.system if system is None else system)
         needed = len(first.rows) + self.options.max_question_tokens + self._limit(self.options.turn) + _WRAPPERS
         if needed > text:
@@ -258,7 +259,7 @@ class LiveModel:
     def _checked(self, item: Ask) -> _Asked:
         item.conversation.require(ConversationState.LISTENING, "ask")
         options = item.options or self.options.turn
-        ids = self._model.prompt.question(item.text.strip())
+        ids = self.model.prompt.question(item.text.strip())
         if not ids:
             raise InputError("text", "the question is empty", "ask something")
         longest = self.options.max_question_tokens
@@ -282,7 +283,7 @@ class LiveModel:
         )
 
     def _query(self, asked: _Asked, guidance: Guidance, extension: Extension) -> Query:
-        tail = len(asked.ids) + len(self._model.prompt.header)
+        tail = len(asked.ids) + len(self.model.prompt.header)
         return Query(
             extension.store, extension.rows, extension.embeddings, tail=tail, answer=asked.limit, pruner=guidance
         )
@@ -294,7 +295,7 @@ class LiveModel:
         logits = self._decoder.decode(
             [(item, turn.cache) for item, turn in zip(items, turns, strict=True)],
             torch.cat([item.embeddings for item in items]),
-            torch.from_numpy(positions).to(self._model.stack.device),
+            torch.from_numpy(positions).to(self.model.stack.device),
         )
         for turn, row in zip(turns, logits, strict=True):
             turn.logits, turn.forwarded = row, len(turn.ids)

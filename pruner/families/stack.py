@@ -98,13 +98,13 @@ class TextStack:
 
     def _rotary(self, parameters: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Angle per position id of each of the head_dim/2 pairs, and the axis (0, 1, 2) whose id it takes."""
-        exponent = torch.arange(0, self.head_dim, 2, dtype=torch.float) / self.head_dim
+        # transformers computes angles in fp32 for every dtype; in fp64 ours are exact to fp64
+        wide = torch.float64 if self.dtype == torch.float64 else torch.float32
+        exponent = torch.arange(0, self.head_dim, 2, dtype=wide) / self.head_dim
         frequencies = 1.0 / (float(parameters["rope_theta"]) ** exponent)
         sections = parameters.get("mrope_section", [self.head_dim // 2])
         axes = torch.cat([torch.full((size,), index % 3) for index, size in enumerate(sections)])
-        # transformers computes angles in fp32 for every dtype; in fp64 ours are exact to fp64
-        wide = torch.float64 if self.dtype == torch.float64 else torch.float32
-        return frequencies.to(self.device, wide), axes.to(self.device)
+        return frequencies.to(self.device), axes.to(self.device)
 
     def embed(self, ids: Tensor) -> Tensor:
         """Text embeddings of int64 [n]: [n, hidden_size]."""
