@@ -10,6 +10,7 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from stream_service.engine.channel import Decoder, encode
 from stream_service.engine.messages import Command, Failed, Ready, Reply, Start
@@ -121,8 +122,7 @@ class Link(asyncio.Protocol):
     # ---- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports do not derive from asyncio's
 
     def data_received(self, data: bytes) -> None:
         self.heard = asyncio.get_running_loop().time()
