@@ -11,6 +11,7 @@ from starlette.responses import Response
 from stream_service.answers import websocket as answers
 from stream_service.answers.events import Model, Wire
 from stream_service.api.gateway import Gateway, gateway_of
+from stream_service.errors import NotFound
 from stream_service.session.controller import Session
 from stream_service.session.settings import BargeIn
 from stream_service.types import TalkMode
@@ -171,5 +172,12 @@ def _view(its: Gateway, session: Session) -> SessionView:
         windows_in_flight=session.windows_in_flight,
         questions=[turn.question for turn in session.turns.open()],
         subscribers=session.journal.subscribers,
-        source=its.sources.stats(session.id),
+        source=_source(its, session.id),
     )
+
+
+def _source(its: Gateway, session: str) -> dict[str, float]:
+    try:
+        return its.sources.stats(session)
+    except NotFound:  # not negotiated yet, or just taken away
+        return {}

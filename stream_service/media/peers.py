@@ -14,23 +14,7 @@ from stream_service.media.intake import VIDEO_RATE, Intake
 from stream_service.media.offer import read_offer
 from stream_service.media.peer import Peer
 from stream_service.media.settings import MediaSettings
-from stream_service.types import MediaSink
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """The answer to a ``POST``: SDP for the body, and the ``ETag`` header's value."""
-
-    answer: str
-    etag: str
-
-
-@dataclass(frozen=True, slots=True)
-class Trickled:
-    """The answer to a ``PATCH``: a fragment and a new ``ETag`` after an ICE restart, nothing (204) otherwise."""
-
-    answer: str | None
-    etag: str | None
+from stream_service.types import MediaSink, Published, Trickled
 
 
 @dataclass(slots=True)
