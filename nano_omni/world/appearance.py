@@ -18,6 +18,7 @@ SKINS: tuple[Rgb, ...] = (
     (0.50, 0.34, 0.25),
     (0.33, 0.22, 0.17),
 )
+HAIRS: tuple[Rgb, ...] = ((0.08, 0.06, 0.05), (0.25, 0.16, 0.10), (0.45, 0.32, 0.20), (0.75, 0.66, 0.50))
 QUIETEST_SHARE = 0.25
 """Most that hiss and hum may reach, relative to the quietest event of the stream."""
 

@@ -44,10 +44,11 @@ def draw_backgrounds(scenes: Tensor, props: Tensor, seeds: Tensor, dtype: torch.
     picture = torch.lerp(first, second, share[:, None])
     for slot in range(MOST_PROPS):
         prop = props[:, slot, :, None, None]
-        outside = torch.maximum(
-            (x - prop[:, PROP["x"]]).abs() - prop[:, PROP["half_w"]],
-            (y - prop[:, PROP["y"]]).abs() - prop[:, PROP["half_h"]],
-        )
+        wide, high = prop[:, PROP["half_w"]].clamp(min=1e-3), prop[:, PROP["half_h"]].clamp(min=1e-3)
+        right, below = (x - prop[:, PROP["x"]]).abs(), (y - prop[:, PROP["y"]]).abs()
+        box = torch.maximum(right - wide, below - high)
+        oval = (torch.sqrt((right / wide) ** 2 + (below / high) ** 2) - 1) * torch.minimum(wide, high)
+        outside = torch.where(prop[:, PROP["round"]] > 0, oval, box)
         cover = (0.5 - outside / (2 * step)).clamp(0, 1) * prop[:, PROP["there"]]
         picture = torch.lerp(picture, prop[:, PROP["red"] : PROP["blue"] + 1], cover[:, None])
     roughness = 0.08 * _is(column("kind"), "room", dtype)

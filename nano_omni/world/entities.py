@@ -16,7 +16,7 @@ WINDOW_SECONDS = 2
 ACCEPTANCE_SEEDS = 9_000_000
 SPLITS = ("dense", "needle")
 MOST_THINGS = 3
-MOST_PROPS = 5
+MOST_PROPS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,14 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Prop:
-    """A piece of furniture or clutter: an axis-aligned box of a muted colour, part of the background."""
+    """A piece of the background: furniture is a box, a head is round."""
 
     x: float
     y: float
     half_width: float
     half_height: float
     rgb: Rgb
+    is_round: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nano_omni.world.entities import MOST_PROPS, MOST_THINGS, Hand, Scene, Script, Sound, Thing
+from nano_omni.world.entities import MOST_PROPS, MOST_THINGS, Hand, Prop, Scene, Script, Sound, Thing
 from nano_omni.world.vocabulary import BACKGROUNDS, SHAPES, SOUNDS
 
 
@@ -40,7 +40,7 @@ SCENE = _index(
     *("hand", "from_x", "from_y", "to_x", "to_y", "tip_x", "tip_y", "hand_radius"),
     *("hand_red", "hand_green", "hand_blue"),
 )
-PROP = _index("there", "x", "y", "half_w", "half_h", *_RGB)
+PROP = _index("there", "x", "y", "half_w", "half_h", *_RGB, "round")
 SOUND = _index("there", "kind", "start", "duration", "pitch", "level", "colour")
 LOOK = _index(
     *(*_RGB, "exposure", "drift", "drift_rate", "lift", "vignette", "grain", "softness", "shake", "shake_rate", "zoom"),
@@ -107,7 +107,7 @@ def pack(scripts: Sequence[Script]) -> Packed:
         for row, scene in enumerate(script.scenes):
             scenes[at, row] = _scene_row(scene)
             for slot, prop in enumerate(scene.background.props):
-                props[at, row, slot] = (1, prop.x, prop.y, prop.half_width, prop.half_height, *prop.rgb)
+                props[at, row, slot] = _prop_row(prop)
             for slot, thing in enumerate(scene.things):
                 things[at, row, slot] = _thing_row(thing)
         for row, sound in enumerate(script.sounds):
@@ -122,6 +122,10 @@ def _look_row(script: Script) -> tuple[float, ...]:
         *look.tint, look.exposure, look.drift, look.drift_rate, look.lift, look.vignette, look.grain, look.softness,
         look.shake, look.shake_rate, look.zoom, look.hiss, look.hiss_colour, look.hum, look.hum_rate, look.gain,
     )  # fmt: skip
+
+
+def _prop_row(prop: Prop) -> tuple[float, ...]:
+    return (1, prop.x, prop.y, prop.half_width, prop.half_height, *prop.rgb, prop.is_round)
 
 
 def _thing_row(thing: Thing) -> tuple[float, ...]:

@@ -4,9 +4,9 @@ Objects have cells of a 3 x 3 grid to themselves (a moving one has its whole row
 or leaves the frame, and a human can say its place, size and motion without doubt.
 """
 
-from math import hypot, pi
+from math import pi, sqrt
 
-from nano_omni.world.appearance import SKINS, distance, draw_colour, draw_surround, shown
+from nano_omni.world.appearance import HAIRS, SKINS, distance, draw_colour, draw_surround, shown
 from nano_omni.world.draws import Draws
 from nano_omni.world.entities import MOST_PROPS, TICKS, Appearance, Background, Hand, Prop, Scene, Sheet, Thing
 from nano_omni.world.vocabulary import BACKGROUNDS, COLOURS, PLACES, SHAPES, Rgb
@@ -99,9 +99,9 @@ def dress(
 
 
 def draw_room(draws: Draws) -> Background:
-    """Draw the cluttered room that a webcam looks into for a whole stream: wall, floor or desk, and furniture."""
+    """Draw the room a webcam looks into for a whole stream: wall, floor or desk, furniture, and often someone in it."""
     props = []
-    for _ in range(draws.between(2, MOST_PROPS)):
+    for _ in range(draws.between(2, MOST_PROPS - 3)):
         grey, width, height = draws.uniform(0.1, 0.85), draws.uniform(0.06, 0.25), draws.uniform(0.08, 0.35)
         warm = draws.uniform(-0.08, 0.12)
         rgb = (min(1.0, grey + warm), grey, max(0.0, grey - warm))
@@ -109,6 +109,8 @@ def draw_room(draws: Draws) -> Background:
         along = draws.unit()
         x, y = (edge, along) if draws.chance(0.6) else (along, edge)
         props.append(Prop(x, y, width, height, rgb))
+    if draws.chance(0.55):
+        props += _someone(draws)
     return Background(
         "room",
         draw_surround(draws),
@@ -118,6 +120,19 @@ def draw_room(draws: Draws) -> Background:
         draws.uniform(0.55, 0.9),
         tuple(props),
     )
+
+
+def _someone(draws: Draws) -> list[Prop]:
+    """Draw the head and shoulders of whoever sits before the camera."""
+    x, y, head = draws.uniform(0.25, 0.75), draws.uniform(0.2, 0.55), draws.uniform(0.09, 0.19)
+    skin, hair = draws.choice(SKINS), draws.choice(HAIRS)
+    shirt = draw_surround(draws) if draws.chance(0.7) else draw_colour(draws, draws.choice(COLOURS))
+    wide = head * draws.uniform(1.5, 2.3)
+    return [
+        Prop(x, y + 1.3 * head + 0.5, wide, 0.5, shirt),
+        Prop(x, y - 0.35 * head, head * draws.uniform(0.85, 1.15), head, hair, is_round=True),
+        Prop(x, y, 0.8 * head, head * draws.uniform(1.0, 1.2), skin, is_round=True),
+    ]
 
 
 def _background(draws: Draws, look: Appearance, things: tuple[Thing, ...]) -> Background:
@@ -194,4 +209,5 @@ def _to_segment(point: tuple[float, float], one: tuple[float, float], other: tup
     length = along_x * along_x + along_y * along_y
     share = ((point[0] - one[0]) * along_x + (point[1] - one[1]) * along_y) / length if length else 0.0
     share = min(1.0, max(0.0, share))
-    return hypot(point[0] - one[0] - share * along_x, point[1] - one[1] - share * along_y)
+    right, below = point[0] - one[0] - share * along_x, point[1] - one[1] - share * along_y
+    return sqrt(right * right + below * below)
