@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from pruner import BudgetError, LiveModel, PrunerError, TurnOptions
+from pruner import LiveModel, PrunerError, TurnOptions
 from pruner import Step as Token
-from stream_service.engine.runner import Runner, answered, fault, ms, rounds
+from stream_service.engine.runner import Runner, answered, fault, ms, refusal, rounds
 from stream_service.engine.scheduler import Scheduler
 from stream_service.engine.sessions import Answer, Session
 from stream_service.engine.settings import EngineSettings
@@ -144,27 +144,37 @@ class EngineLoop:
 
         Raises:
             Conflict: the name is in use.
-            InvalidInput: a budget or share that the model cannot work with; names the field.
+            InvalidInput: a budget or share that the model cannot work with; names the field and what is possible.
             ServerFull: it would break the running sessions (not checked for a session that rejoins).
         """
         if name in self._sessions:
             raise Conflict(f"session {name} is open already", remedy="Choose another name.", field="session")
         if not rejoin:
             self._scheduler.admit(self._clock())
-        bound = self._settings.max_answer_tokens
-        options = replace(
-            self._options,
-            deep_share=self._options.deep_share if wished.deep_share is None else wished.deep_share,
-            max_tokens=min(wished.max_answer_tokens or bound, bound),
-        )
+        budget = self._settings.budget if wished.budget is None else wished.budget
+        if budget > self._settings.budget:
+            remedy = f"Ask for at most {self._settings.budget} tokens."
+            raise InvalidInput(
+                f"a budget of {budget} tokens is more than one session may hold", remedy=remedy, field="budget"
+            )
         try:
+            options = self._wished(wished)
             self._model.check(options)
-            conversation = self._model.open(budget=wished.budget or self._settings.budget)
+            conversation = self._model.open(budget=budget)
         except PrunerError as error:
-            field = "budget" if isinstance(error, BudgetError) else "deep_share"
-            raise InvalidInput(str(error), remedy=f"Ask for another {field}.", field=field) from error
+            raise refusal(error) from error
         self._sessions[name] = Session(name, conversation, options)
         self._scheduler.open(name)
+
+    def _wished(self, wished: SessionSettings) -> TurnOptions:
+        """The deployment's options with a session's wishes; an answer never gets longer than the deployment allows."""
+        bound = self._settings.max_answer_tokens
+        return replace(
+            self._options,
+            deep_share=self._options.deep_share if wished.deep_share is None else wished.deep_share,
+            retention=wished.retention,
+            max_tokens=bound if wished.max_answer_tokens is None else min(wished.max_answer_tokens, bound),
+        )
 
     def feed(self, window: Window) -> None:
         """Queues a window; one of a session that is closed by now is ignored."""

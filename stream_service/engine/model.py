@@ -9,18 +9,15 @@ import torch
 
 import nano_omni
 from pruner import (
-    BudgetError,
-    InputError,
     LiveModel,
     LiveOptions,
     PrunerError,
-    ScheduleError,
     TurnOptions,
     UnsupportedModelError,
     WeightsError,
 )
 from stream_service.engine.loop import EngineLoop
-from stream_service.engine.runner import sentence
+from stream_service.engine.runner import refusal, sentence
 from stream_service.engine.settings import EngineSettings
 from stream_service.errors import InvalidConfig, OmniDropError, StartupError
 from stream_service.types import EngineInfo
@@ -80,16 +77,6 @@ def _explained(error: PrunerError) -> OmniDropError:
             )
         case UnsupportedModelError():
             return StartupError(str(error), remedy=f"Use a model of type {' or '.join(error.known)}.")
-        case ScheduleError():
-            low, high = error.reachable
-            remedy = f"Set engine.deep_share between {low:.3f} and {high:.3f}."
-            return InvalidConfig(str(error), remedy=remedy, field="engine.deep_share")
-        case BudgetError():
-            remedy = f"Set engine.budget to {error.needed} or more."
-            return InvalidConfig(str(error), remedy=remedy, field="engine.budget")
-        case InputError():
-            return InvalidConfig(str(error), remedy=sentence(error.remedy), field=f"engine.{error.field}")
-        case _:
-            return InvalidConfig(
-                str(error), remedy="Compare the engine section with configs/nano.yaml.", field="engine"
-            )
+    refused = refusal(error)
+    remedy = refused.remedy.replace("Ask for", "Configure")
+    return InvalidConfig(refused.message, remedy=remedy, field=f"engine.{refused.field}" if refused.field else "engine")

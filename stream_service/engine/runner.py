@@ -14,6 +14,7 @@ from pruner import (
     LiveModel,
     PrunerError,
     RawWindow,
+    ScheduleError,
     StateError,
     Turn,
 )
@@ -21,6 +22,7 @@ from pruner import Step as Token
 from stream_service.engine.degradation import Step
 from stream_service.engine.sessions import Answer, Session
 from stream_service.engine.work import WindowWork
+from stream_service.errors import Conflict, InvalidInput
 from stream_service.types import (
     AnswerDone,
     ChunkSurvivors,
@@ -179,16 +181,23 @@ def answered(answer: Answer, reason: str) -> AnswerDone:
 
 
 def fault(session: str, error: PrunerError, question: str | None = None) -> EngineFault:
-    """A refusal by the pruner as an event, with a code of its own and a remedy."""
-    message = str(error)
+    """A refusal by the pruner as an event."""
+    refused = refusal(error)
+    return EngineFault(session, refused.code, refused.message, refused.remedy, question)
+
+
+def refusal(error: PrunerError) -> InvalidInput | Conflict:
+    """A refusal by the pruner as an error of the service: what was wrong with which field, and what is possible."""
     match error:
         case InputError():
-            message, remedy = f"{error.field} {error.problem}", sentence(error.remedy)
+            return InvalidInput(f"{error.field} {error.problem}", remedy=sentence(error.remedy), field=error.field)
         case StateError():
-            remedy = sentence(error.remedy)
+            return Conflict(str(error), remedy=sentence(error.remedy))
+        case ScheduleError():
+            low, high = error.reachable
+            remedy = f"Ask for {error.what} between {low:.3f} and {high:.3f}."
+            return InvalidInput(str(error), remedy=remedy, field=error.what)
         case BudgetError():
-            remedy = "Open the session with a larger budget."
+            return InvalidInput(str(error), remedy=f"Ask for {error.needed} tokens or more.", field="budget")
         case _:
-            remedy = "Ask again; if it happens again, start a new session."
-    code = {InputError: "invalid_input", BudgetError: "budget", StateError: "conflict"}.get(type(error), "engine")
-    return EngineFault(session, code, message, remedy, question)
+            return InvalidInput(str(error), remedy="Start a new session.")

@@ -29,7 +29,7 @@ class EngineSettings(BaseModel):
         default=4096,
         ge=64,
         le=1_048_576,
-        description="audiovisual tokens that a session's memory holds before it evicts",
+        description="audiovisual tokens that a session's memory holds before it evicts; a session may ask for fewer",
     )
     deep_share: float = Field(
         default=0.3,

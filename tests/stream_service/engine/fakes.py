@@ -63,7 +63,7 @@ class FakeModel:
 
     def check(self, options: TurnOptions) -> None:
         if options.deep_share < 0.01:
-            raise ScheduleError(options.deep_share, (0.01, 1.0), "deep share")
+            raise ScheduleError(options.deep_share, (0.01, 1.0), "deep_share")
 
     def open(self, *, budget: int) -> FakeConversation:
         self.conversations.append(FakeConversation(budget))

@@ -237,7 +237,10 @@ def test_open_is_checked() -> None:
         rig.engine.open("a", SessionSettings())
     with pytest.raises(InvalidInput, match=r"0\.0100 to 1\.0000") as caught:
         rig.engine.open("b", SessionSettings(deep_share=0.001))
-    assert caught.value.field == "deep_share"
+    assert (caught.value.field, caught.value.remedy) == ("deep_share", "Ask for deep_share between 0.010 and 1.000.")
+    for wished in (SessionSettings(deep_share=7.0), SessionSettings(retention=0.0), SessionSettings(budget=5000)):
+        with pytest.raises(InvalidInput):
+            rig.engine.open("b", wished)
     rig.engine.open("b", SessionSettings())
     with pytest.raises(ServerFull):
         rig.engine.open("c", SessionSettings())
