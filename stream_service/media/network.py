@@ -6,12 +6,12 @@ import ipaddress
 from typing import Any
 
 import ifaddr
-from aiortc import RTCIceGatherer
+from aioice import Connection
 
 from stream_service.media.settings import MediaSettings
 
 
-def bind(gatherer: RTCIceGatherer, addresses: tuple[str, ...]) -> None:
+def bind(connection: Connection, addresses: tuple[str, ...]) -> None:
     """Gather candidates at ``addresses``; with none given, at all of this host's, or at loopback if it has no other.
 
     aioice 1.x takes every address but loopback and has no option for it; its method is replaced on this one connection.
@@ -19,7 +19,6 @@ def bind(gatherer: RTCIceGatherer, addresses: tuple[str, ...]) -> None:
     chosen = list(addresses) if addresses else [] if _reachable() else ["127.0.0.1"]
     if not chosen:
         return
-    connection = gatherer._connection
     gather = connection.get_component_candidates
 
     async def at_chosen(component: int, addresses: list[str]) -> Any:

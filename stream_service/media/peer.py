@@ -21,12 +21,13 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
-from stream_service.errors import InvalidSdp
+from stream_service.errors import Conflict, InvalidSdp
 from stream_service.media import network, tap
 from stream_service.media.clock import StreamClock, Track
-from stream_service.media.fragment import Fragment
+from stream_service.media.fragment import Fragment, write_fragment
 from stream_service.media.intake import VIDEO_RATE, Intake
 from stream_service.media.offer import Offer
+from stream_service.media.restart import Restart, make_restartable
 from stream_service.media.settings import MediaSettings
 
 _CHECK_S = 0.25
@@ -45,7 +46,9 @@ class Peer:
         self._connection = RTCPeerConnection(_configuration(settings))
         self._receivers: dict[Track, RTCRtpReceiver] = {}
         self._runner: asyncio.Task[None] | None = None
-        self.etag = f'"{secrets.token_hex(8)}"'
+        self._restart: Restart | None = None
+        self._restarting: asyncio.Task[bool] | None = None
+        self.etag = _new_etag()
         """Names the ICE session (RFC 9725 §4.3.1), quoted as in the header."""
 
     @property
@@ -67,7 +70,8 @@ class Peer:
             rate = VIDEO_RATE if kind == "video" else 48_000 if "audio/opus" in names else 8_000
             self._listen(Track(kind), transceiver.receiver, rate)
         transport = self._transport()
-        network.bind(transport.transport.iceGatherer, self._settings.bind)
+        network.bind(transport.transport._connection, self._settings.bind)
+        make_restartable(transport.transport)
         try:
             await connection.setRemoteDescription(RTCSessionDescription(self._offer.sdp, "offer"))
         except ValueError as error:
@@ -84,9 +88,35 @@ class Peer:
         self._runner = asyncio.create_task(self._run(intake), name="whip-peer")
 
     async def trickle(self, fragment: Fragment) -> None:
-        """Add the sender's candidates."""
+        """Add the sender's candidates to its latest ICE session."""
+        if self._restart is not None:
+            await self._restart.trickle(fragment.candidates)
+            return
         for candidate in fragment.candidates:
             await self._transport().transport.addRemoteCandidate(candidate)
+
+    async def restart(self, fragment: Fragment) -> str:
+        """Restart ICE with the sender's new credentials; returns our fragment, and changes :attr:`etag`.
+
+        Media go on by the old addresses until the new ones are connected, and go on so if that never happens. Raises
+        :class:`InvalidSdp` without credentials, :class:`Conflict` when the connection is over.
+        """
+        if not fragment.ufrag or not fragment.password:
+            raise InvalidSdp(
+                "the fragment has no ICE credentials", remedy="Send a=ice-ufrag and a=ice-pwd.", field="body"
+            )
+        if self._connection.connectionState in ("failed", "closed"):
+            raise Conflict("the connection is over", remedy="POST a new offer; the session continues.")
+        restart = Restart(self._transport().transport, self._settings.bind)
+        ufrag, password, candidates = await restart.prepare()
+        await restart.trickle(fragment.candidates)
+        if self._restarting is not None:
+            self._restarting.cancel()
+        self._restart = restart
+        self._restarting = asyncio.create_task(restart.run(fragment, self._settings.connect_s), name="ice-restart")
+        self.etag = _new_etag()
+        mid = self._connection.getTransceivers()[0].mid
+        return network.announce(write_fragment(ufrag, password, candidates, mid), self._settings)
 
     def reception(self) -> dict[Track, tap.Reception]:
         """What the receivers have counted."""
@@ -94,9 +124,10 @@ class Peer:
 
     async def close(self) -> None:
         """Stop; the source is told by DTLS. Nothing reaches the intake after this."""
-        if self._runner is not None:
-            self._runner.cancel()
-            await asyncio.gather(self._runner, return_exceptions=True)
+        tasks = [task for task in (self._restarting, self._runner) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._connection.close()
 
     def _transport(self) -> RTCDtlsTransport:
@@ -135,6 +166,10 @@ async def _drain(track: MediaStreamTrack, handle: Callable[..., None]) -> None:
             return
         if isinstance(frame, VideoFrame | AudioFrame):
             handle(frame)
+
+
+def _new_etag() -> str:
+    return f'"{secrets.token_hex(8)}"'
 
 
 def _configuration(settings: MediaSettings) -> RTCConfiguration:

@@ -77,7 +77,8 @@ class Peers:
         """Take the candidates of an SDP fragment, or restart ICE when ``if_match`` is ``*``.
 
         Raises :class:`NotFound`, :class:`PreconditionRequired` without ``if_match``, :class:`PreconditionFailed` when
-        it names another ICE session, :class:`InvalidSdp`, :class:`TooLarge`.
+        it names another ICE session, :class:`InvalidSdp`, :class:`TooLarge`;
+        :class:`Conflict` for a restart of a connection that is over.
         """
         peer = self._peer(session)
         if if_match is None:
@@ -85,6 +86,8 @@ class Peers:
                 "the request names no ICE session", remedy="Send the answer's ETag as If-Match (RFC 9725 §4.3)."
             )
         parsed = read_fragment(fragment, self._settings.max_sdp_bytes)
+        if if_match.strip() == "*":
+            return Trickled(await peer.restart(parsed), peer.etag)
         if peer.etag not in (tag.strip() for tag in if_match.split(",")):
             raise PreconditionFailed(
                 "the ICE session named by If-Match is over",
