@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 from transformers import (
@@ -21,6 +20,7 @@ from transformers import (
 )
 
 from nano_omni import FACTS_FILE, NanoFacts, tokenizer
+from nano_omni.world.draws import Draws
 from nano_omni.world.questions import questions
 from nano_omni.world.script import make_script
 
@@ -114,7 +114,7 @@ def corpus(streams: int = CORPUS_STREAMS) -> Iterator[str]:
     for seed in range(streams):
         yield f"system\n{NanoFacts().system_prompt}\nuser\nassistant\n"
         script = make_script(seed, 8, "needle" if seed % 4 == 0 else "dense")
-        for qa in questions(script, 16, np.random.default_rng(seed), 24):
+        for qa in questions(script, 16, Draws(seed), 24):
             yield qa.text
             yield qa.answer
 

@@ -1,0 +1,296 @@
+"""Train nano-omni for a given time on one GPU, or on several of one host under torchrun.
+
+    python -m nano_omni.training.loop --minutes 20 --out DIR --bank speech.npy
+    torchrun --nproc-per-node 2 -m nano_omni.training.loop --minutes 20 --out DIR --bank speech.npy
+
+The schedule follows the clock, so that a run always ends with its learning rate decayed: towers alone, then short streams,
+then everything; the rate is constant to 45 % of the time and falls linearly to 2 % of itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.multiprocessing import Value
+from torch.nn import functional
+from torch.utils.data import DataLoader, IterableDataset
+from transformers import AutoTokenizer, Qwen2_5OmniThinkerForConditionalGeneration
+
+from nano_omni import facts
+from nano_omni.build import build, save
+from nano_omni.training.augment import Damage, SpeechBank
+from nano_omni.training.batch import DROP_GROUPS, Batch, Batcher, Capacity
+from nano_omni.training.chat import Chat
+from nano_omni.training.decoder import block_masks, dense_masks
+from nano_omni.training.forward import Media, Thinker, drop_groups, make_media, visibility_of
+from nano_omni.training.heads import TowerHeads
+from nano_omni.training.mix import Asked, Mix
+from nano_omni.training.muon import Muon, split_parameters
+
+TOWERS_UNTIL, SHORT_UNTIL = 0.03, 0.09
+CONSTANT_UNTIL, LAST_RATE = 0.45, 0.02
+HEAD_WEIGHT = 0.25
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Peak learning rates."""
+
+    muon: float = 0.02
+    adam: float = 2e-3
+
+
+def rate_at(progress: float) -> float:
+    """Share of the peak rate at `progress` in [0, 1] of the run."""
+    warm = min(1.0, 0.1 + progress / 0.01)
+    fall = (progress - CONSTANT_UNTIL) / (1 - CONSTANT_UNTIL)
+    return warm * (1.0 if fall < 0 else 1 - (1 - LAST_RATE) * min(1.0, fall))
+
+
+class Stream(IterableDataset[Batch]):
+    """Batches from loader processes; the mix follows the run's progress, which all processes share."""
+
+    def __init__(self, chat: Chat, mix: Mix, capacity: Capacity, seed: int, progress: Any) -> None:
+        self._chat, self._mix, self._capacity, self._seed, self._progress = chat, mix, capacity, seed, progress
+
+    def __iter__(self) -> Iterator[Batch]:
+        info = torch.utils.data.get_worker_info()
+        torch.set_num_threads(1)
+        seed = [self._seed, info.id if info else 0]
+        short = replace(self._mix, windows=((4, 1.0),), turns=(1.0,), slots_per_window=4.0)
+        batchers = [iter(Batcher(self._chat, mix, self._capacity, seed)) for mix in (short, self._mix)]
+        while True:
+            yield next(batchers[self._progress.value >= SHORT_UNTIL])
+
+
+class Trainer:
+    """The model, its optimisers and one training step."""
+
+    def __init__(self, model: nn.Module, hidden: int, device: torch.device, rates: Rates, *, compiled: bool) -> None:
+        config: Any = model.config
+        layers = config.text_config.num_hidden_layers
+        self.thinker = Thinker(model).to(device)
+        self.heads = TowerHeads(hidden).to(device)
+        self.device, self._rates = device, rates
+        self.groups = drop_groups(layers, layers // 2, DROP_GROUPS)
+        matrices, rest = split_parameters(self.thinker.model)
+        rest = [*rest, *self.heads.parameters()]
+        self._parameters = [*matrices, *rest]
+        self._muon = Muon(matrices)
+        self._adam = torch.optim.AdamW(rest, lr=rates.adam, betas=(0.9, 0.98), weight_decay=0.0, fused=device.type == "cuda")
+        self._flex = compiled
+        self._encode: Any = torch.compile(self.thinker.encode, dynamic=False) if compiled else self.thinker.encode
+        self._predict: Any = torch.compile(self._predict_plain, dynamic=False) if compiled else self._predict_plain
+        self._head_loss: Any = torch.compile(self.heads, dynamic=False) if compiled else self.heads
+
+    def _predict_plain(self, rows: Tensor, features: Any, masks: Any, labels: Tensor) -> Tensor:
+        return self.thinker.logits(self.thinker.hidden(rows, features, masks), labels).float()
+
+    def masks(self, batch: Batch) -> list[Any]:
+        """One mask a layer; equal ones are the same object."""
+        make = block_masks if self._flex else dense_masks
+        kinds: list[int | None] = [None, *range(DROP_GROUPS)]
+        made = dict(zip(kinds, make(visibility_of(batch), kinds), strict=True))
+        return [made[group] for group in self.groups]
+
+    def logits(self, batch: Batch, media: Media) -> tuple[Tensor, Any]:
+        """Float32 logits at the labelled tokens, and the towers' features."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            features = self._encode(media, batch.anchors, batch.compressed)
+            return self._predict(batch.rows, features, self.masks(batch), batch.labels), features
+
+    def step(self, batch: Batch, media: Media, progress: float, *, towers_only: bool) -> tuple[Tensor, Tensor | None]:
+        """One update; returns the loss and, unless only the towers learn, which labels were predicted right."""
+        right = None
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            if towers_only:
+                features = self._encode(media, batch.anchors, batch.compressed)
+                loss = self._head_loss(features, batch)
+            else:
+                logits, features = self.logits(batch, media)
+                target = torch.where(batch.labels[:, 0] >= 0, batch.labels[:, 1], -100).long()
+                loss = functional.cross_entropy(logits, target) + HEAD_WEIGHT * self._head_loss(features, batch)
+                right = logits.detach().argmax(-1) == target
+        loss.backward()
+        self._update(rate_at(progress))
+        return loss.detach(), right
+
+    def _update(self, share: float) -> None:
+        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        if dist.is_initialized():
+            flat = torch._utils._flatten_dense_tensors(gradients)
+            dist.all_reduce(flat, op=dist.ReduceOp.AVG)
+            torch._foreach_copy_(gradients, torch._utils._unflatten_dense_tensors(flat, gradients))
+        for group in self._adam.param_groups:
+            group["lr"] = self._rates.adam * share
+        torch.nn.utils.clip_grad_norm_(self._parameters, 2.0, foreach=True)
+        self._adam.step()
+        self._muon.step(self._rates.muon * share)
+        for parameter in self._parameters:
+            parameter.grad = None
+
+
+class Tally:
+    """Exact answers by category, from batches whose slots are tagged with what was asked."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+
+    def add(self, batch: Batch, labels: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> None:
+        """Count a slot as exact if all its labels were predicted right: greedy decoding then gives the very answer."""
+        index = labels[:, 0]
+        used = index >= 0
+        wrong = np.concatenate([[0], np.cumsum(~right[used])])
+        for first, last, asked in batch.slots:
+            low, high = np.searchsorted(index[used], (first, last))
+            if high > low and isinstance(asked, Asked):
+                entry = self.counts[asked.category]
+                entry[0] += int(wrong[high] == wrong[low])
+                entry[1] += 1
+
+    @property
+    def total(self) -> tuple[int, int]:
+        """Exact answers and questions over all categories."""
+        return sum(v[0] for v in self.counts.values()), sum(v[1] for v in self.counts.values())
+
+    def table(self) -> dict[str, float]:
+        """Share of exact answers by category."""
+        return {name: round(good / n, 4) for name, (good, n) in sorted(self.counts.items())}
+
+
+def load(directory: Path, device: torch.device) -> tuple[Any, Any]:
+    """Model (float32) and tokenizer of a checkpoint directory."""
+    model = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(directory, dtype=torch.float32)
+    return model.to(device), AutoTokenizer.from_pretrained(directory)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """The whole run."""
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(device)
+    if size > 1:
+        dist.init_process_group("nccl" if cuda else "gloo")
+    began = time.monotonic()
+    start = arguments.resume or arguments.out / "start"
+    if arguments.resume is None and rank == 0:
+        build(start, seed=arguments.seed, tiny=arguments.tiny)
+    if size > 1:
+        dist.barrier()
+    model, tokens = load(start, device)
+    known = facts(start)
+    chat = Chat.of(tokens, known.system_prompt)
+    hidden = model.config.text_config.hidden_size
+    trainer = Trainer(model, hidden, device, Rates(arguments.muon, arguments.adam), compiled=cuda)
+    if size > 1:
+        for parameter in trainer.heads.parameters():
+            dist.broadcast(parameter.data, 0)
+    bank = None
+    if arguments.bank:
+        bank = SpeechBank(torch.from_numpy(np.load(arguments.bank)).to(device))
+    capacity = Capacity(**json.loads(arguments.capacity)) if arguments.capacity else Capacity()
+    mix = Mix(**json.loads(arguments.mix)) if arguments.mix else Mix()
+    progress = Value("d", arguments.from_progress)
+    stream = Stream(chat, mix, capacity, arguments.seed * 1_000 + rank, progress)
+    loader = DataLoader(
+        stream, batch_size=None, num_workers=arguments.workers, pin_memory=cuda, prefetch_factor=3 if arguments.workers else None
+    )
+    torch.manual_seed(arguments.seed + 7_919 * rank)
+    log = (arguments.out / f"train{rank}.log").open("a", buffering=1)
+    damage = Damage()
+    tally, losses, waited, last = Tally(), [], 0.0, time.monotonic()
+    budget = 60 * arguments.minutes
+    saved = last
+    pending: list[tuple[Batch, Tensor, Tensor]] = []
+    moment = arguments.from_progress
+    batches = iter(loader)
+    step = 0
+    while moment < 1.0:
+        asked = time.monotonic()
+        batch = next(batches)
+        waited += time.monotonic() - asked
+        on_device = batch.to(device)
+        media = make_media(on_device, damage, bank, torch.bfloat16 if cuda else torch.float32)
+        loss, right = trainer.step(on_device, media, moment, towers_only=moment < TOWERS_UNTIL)
+        losses.append(loss)
+        step += 1
+        if right is not None and step % 10 == 0:
+            pending.append((batch, batch.labels, right))
+        if step % 10 == 0:
+            elapsed = torch.tensor([time.monotonic() - began], device=device)
+            if size > 1:
+                dist.broadcast(elapsed, 0)
+            moment = arguments.from_progress + (1 - arguments.from_progress) * elapsed.item() / budget
+            progress.value = moment
+        if step % arguments.log_every == 0:
+            for kept, labels, flags in pending:
+                tally.add(kept, labels.numpy(), flags.cpu().numpy())
+            now = time.monotonic()
+            good, n = tally.total
+            line = {
+                "step": step,
+                "progress": round(moment, 4),
+                "seconds": round(now - began, 1),
+                "loss": round(torch.stack(losses).mean().item(), 4),
+                "exact": round(good / max(n, 1), 4),
+                "n": n,
+                "ms": round(1e3 * (now - last) / arguments.log_every, 1),
+                "waited_ms": round(1e3 * waited / arguments.log_every, 1),
+            }
+            if cuda:
+                line["GiB"] = round(torch.cuda.max_memory_allocated() / 2**30, 1)
+            if step % (arguments.log_every * 10) == 0:
+                line["by"] = tally.table()
+            print(json.dumps(line), file=log)
+            tally, losses, waited, last, pending = Tally(), [], 0.0, now, []
+        if rank == 0 and time.monotonic() - saved > arguments.save_every:
+            save(model, tokens, arguments.out / "latest", known)
+            saved = time.monotonic()
+        if step == arguments.steps:
+            break
+    if rank == 0:
+        save(model, tokens, arguments.out / "final", known)
+        print(json.dumps({"done": True, "steps": step, "seconds": round(time.monotonic() - began, 1)}), file=log)
+    if size > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, required=True, help="wall-clock time of the whole run, compilation included")
+    parser.add_argument("--out", type=Path, required=True, help="directory of checkpoints and logs")
+    parser.add_argument("--bank", type=Path, help="speech bank made by nano_omni.training.speech_bank")
+    parser.add_argument("--resume", type=Path, help="checkpoint to start from instead of fresh weights")
+    parser.add_argument("--from-progress", type=float, default=0.0, help="where in the schedule to start, in [0, 1)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=0, help="stop after so many steps, whatever the clock says")
+    parser.add_argument("--workers", type=int, default=12, help="loader processes for each GPU")
+    parser.add_argument("--muon", type=float, default=Rates.muon)
+    parser.add_argument("--adam", type=float, default=Rates.adam)
+    parser.add_argument("--mix", default="", help="JSON of the fields of Mix that differ")
+    parser.add_argument("--capacity", default="", help="JSON of the fields of Capacity that differ")
+    parser.add_argument("--log-every", type=int, default=50)
+    parser.add_argument("--save-every", type=float, default=120.0, help="seconds between checkpoints")
+    parser.add_argument("--tiny", action="store_true", help="the four-layer model, for a smoke run on a CPU")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    train(arguments)
+
+
+if __name__ == "__main__":
+    main()
