@@ -156,7 +156,11 @@ class LiveModel:
             window.check(self.facts.window_seconds)
             if conversation.closed:
                 raise StateError("encode", conversation.state.value, "open another")
-        return self._encoder.encode([(conversation.hearing, window) for conversation, window in items])
+        facts = self.facts
+        pairs = [(conversation.hearing, window) for conversation, window in items]
+        if facts.fill_missing_tracks:
+            pairs = [(hearing, window.filled(facts.height, facts.width)) for hearing, window in pairs]
+        return self._encoder.encode(pairs)
 
     @torch.inference_mode()
     def fuse(self, items: Sequence[tuple[Conversation, EncodedWindow]]) -> list[FuseReport]:

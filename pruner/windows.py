@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,15 @@ class RawWindow:
         if self.samples is not None:
             return len(self.samples) // SAMPLE_RATE
         return len(self.frames) // TEMPORAL if self.frames is not None else 0
+
+    def filled(self, height: int, width: int) -> RawWindow:
+        """The same with black frames or silence for a track that is not there."""
+        frames, samples = self.frames, self.samples
+        if frames is None:
+            frames = np.zeros((TEMPORAL * self.seconds, height, width, 3), dtype=np.uint8)
+        if samples is None:
+            samples = np.zeros(SAMPLE_RATE * self.seconds, dtype=np.float32)
+        return replace(self, frames=frames, samples=samples)
 
     def check(self, window_seconds: int) -> None:
         """Raises InputError unless the window is what this class says and at most `window_seconds` long."""

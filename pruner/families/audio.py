@@ -33,11 +33,12 @@ class AudioTower:
         """Tokens and their saliency.
 
         Args:
-            mel: [B, bins, frames], frames a multiple of 4, at most 200 (one block).
+            mel: [B, bins, frames], at most 200 frames (one block).
 
         Returns:
             [B, frames / 4, hidden] tokens as the decoder takes them, and float32 [B, frames / 4]: the attention each
-            token receives in the last layer, mean over heads, rows and the two encoder frames a token pools.
+            token receives in the last layer, mean over heads, rows and the two encoder frames a token pools. An odd
+            encoder frame at the end is left out, as transformers does.
         """
         module = self._module
         hidden = functional.gelu(module.conv1(mel.to(self.dtype)))
@@ -70,4 +71,5 @@ class AudioTower:
 
 def _pairs(x: Tensor) -> Tensor:
     """Means of neighbours along axis 1, as the encoder pools."""
-    return (x[:, 0::2] + x[:, 1::2]) / 2
+    even = x.shape[1] // 2 * 2
+    return (x[:, 0:even:2] + x[:, 1:even:2]) / 2

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from pruner.errors import InputError, UnsupportedModelError, WeightsError
 from pruner.families.audio import AudioTower
@@ -50,6 +51,8 @@ class ModelFacts:
         segment_windows: full windows after which a segment ends by itself; even.
         position_limit: ids the model was trained on, from 0.
         max_answer_tokens: default bound of an answer.
+        fill_missing_tracks: whether a track that is not there is given as black or silence, because the model was
+            never trained without one; otherwise its tokens are left out, as transformers does.
         system: default system prompt.
     """
 
@@ -68,6 +71,7 @@ class ModelFacts:
     segment_windows: int
     position_limit: int
     max_answer_tokens: int
+    fill_missing_tracks: bool
     system: str
 
     @property
@@ -114,7 +118,7 @@ class OmniModel:
             WeightsError: the directory or a part of it is missing or unreadable.
             UnsupportedModelError: another family.
         """
-        from transformers import AutoTokenizer, Qwen2_5OmniThinkerForConditionalGeneration
+        from transformers import AutoTokenizer
 
         directory = Path(path)
         config = _read_json(directory / "config.json")
@@ -125,13 +129,24 @@ class OmniModel:
         facts = read_facts(directory, fusion_depth=fusion_depth, frame_size=frame_size)
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(directory))
-            thinker = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(str(directory), dtype=dtype)
-        except (OSError, RuntimeError, ValueError) as error:
+            thinker = _load_thinker(directory, dtype)
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise WeightsError(directory, f"cannot be loaded ({error})", "fetch the weights again") from error
         thinker = thinker.to(device).eval().requires_grad_(False)
         stop = getattr(thinker.generation_config, "eos_token_id", None)
         stops = stop if isinstance(stop, list) else [stop] if stop is not None else []
         return cls(thinker, facts, Prompt(tokenizer, str(directory), stops))
+
+
+def _load_thinker(directory: Path, dtype: torch.dtype) -> Any:
+    from transformers import Qwen2_5OmniThinkerForConditionalGeneration as Thinker
+
+    thinker, found = Thinker.from_pretrained(str(directory), dtype=dtype, output_loading_info=True)
+    lacking = sorted(found["missing_keys"])
+    if lacking:
+        # transformers would go on with random weights
+        raise ValueError(f"{len(lacking)} tensors are missing, such as {lacking[0]}")
+    return thinker
 
 
 def part(thinker: Any, name: str) -> Any:
@@ -188,6 +203,7 @@ def read_facts(
         segment_windows=int(ours.get("segment_windows", 8)),
         position_limit=min(limit, int(trained) * window * rate) if trained else limit,
         max_answer_tokens=int(ours.get("max_answer_tokens", 256)),
+        fill_missing_tracks=bool(ours.get("fill_missing_tracks", False)),
         system=str(ours.get("system_prompt", _QWEN_SYSTEM)),
     )
 

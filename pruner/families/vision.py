@@ -79,8 +79,12 @@ class VisionTower:
             [B, T/2, rows * columns, hidden] as the decoder takes them, row-major inside a temporal patch.
         """
         batch, count = frames.shape[:2]
-        grids = batch * count // TEMPORAL
-        patches = patchify(frames, dtype=self.dtype)
+        tokens = self.tokens(patchify(frames, dtype=self.dtype))
+        return tokens.view(batch, count // TEMPORAL, self.rows * self.columns, -1)
+
+    def tokens(self, patches: Tensor) -> Tensor:
+        """Tokens of patches as `patchify` orders them: [G * patches, 1176] to [G, rows * columns, hidden]."""
+        grids = len(patches) // (self.rows * self.columns * MERGE * MERGE)
         kernel = self._module.patch_embed.proj.weight.flatten(1)
         hidden = functional.linear(patches, kernel).view(grids, self.rows * self.columns, MERGE * MERGE, -1)
         hidden = hidden[:, self._order.to(hidden.device)].flatten(1, 2)
@@ -90,7 +94,7 @@ class VisionTower:
         tokens = merger.mlp(_norm(hidden, merger.ln_q).view(grids, self.rows * self.columns, -1))
         result = torch.empty_like(tokens)
         result[:, self._order.to(tokens.device)] = tokens
-        return result.view(batch, count // TEMPORAL, self.rows * self.columns, -1)
+        return result
 
     def _block(self, block: Any, hidden: Tensor, mask: Tensor | None) -> Tensor:
         attention = block.attn
