@@ -1,0 +1,203 @@
+"""The paper's setting: a recording and a question are known at once, and a policy prunes one pass over both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pruner.decoder import LayeredDecoder
+from pruner.families.qwen2_5_omni import OmniModel
+from pruner.families.stack import TextStack
+from pruner.guidance import LayerPruner
+from pruner.policies.base import Asked, Policy, Selection, raw_tokens
+from pruner.sequence import MEDIA_ID, MediaChoice, Passage, Sequencer
+from pruner.windows import EncodedWindow
+
+__all__ = ["Decoding", "Prompted", "Reply", "assemble", "reply", "selected"]
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """A whole sequence, ready for one pass.
+
+    Attributes:
+        embeddings: [n, hidden_size].
+        positions: int64 [3, n].
+        media: int64 [a] on the host, ascending: which rows are audiovisual.
+        chunk, modality: int64 [a] on the host, window and `Modality` of those.
+        raw: audiovisual tokens before compression.
+        tail: how many of the last rows ask.
+        question: how many of those are the question; the assistant's header follows them.
+    """
+
+    embeddings: Tensor
+    positions: Tensor
+    media: Tensor
+    chunk: Tensor
+    modality: Tensor
+    raw: int
+    tail: int
+    question: int
+
+    def asked(self, layers: int) -> Asked:
+        """What a policy is told."""
+        device = self.embeddings.device
+        return Asked(layers, self.raw, self.chunk.to(device), self.modality.to(device), self.question)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer to a recording.
+
+    Attributes:
+        ids: its tokens, without the one that stops it.
+        text: the same, read.
+        logits: [vocabulary] of the first token.
+        alive: for each layer 0…L-1, the rows (int64, device) of the audiovisual tokens that enter it.
+        pruner: what chose them; `drops` are its counts.
+        prompted: the sequence.
+    """
+
+    ids: list[int]
+    text: str
+    logits: Tensor
+    alive: list[Tensor]
+    pruner: LayerPruner
+    prompted: Prompted
+
+
+def selected(window: EncodedWindow, selection: Selection) -> Tensor:
+    """Embeddings of the tokens of a window that stay, video first: [v + a, hidden_size]."""
+    parts = []
+    if window.video is not None:
+        parts.append(window.video.flatten(0, 1)[selection.video.to(window.video.device)])
+    if selection.merged is not None:
+        parts.append(selection.merged)
+    elif window.audio is not None:
+        parts.append(window.audio[selection.audio.to(window.audio.device)])
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def assemble(
+    model: OmniModel,
+    windows: Sequence[EncodedWindow],
+    selections: Sequence[Selection],
+    question: str,
+    *,
+    system: str | None = None,
+) -> Prompted:
+    """The conversation `S U G* Q` of a recording, as a live one would have it.
+
+    Args:
+        windows: encoded, in order.
+        selections: what of each stays.
+        question: plain text.
+        system: system prompt; None for the model's own.
+    """
+    sequencer = Sequencer(model.facts, model.prompt)
+    parts = [sequencer.system(model.facts.system if system is None else system)]
+    for window, chosen in zip(windows, selections, strict=True):
+        patches = len(window.video) if window.video is not None else 0
+        video, audio = chosen.video.cpu().numpy(), chosen.audio.cpu().numpy()
+        choice = MediaChoice(window.seconds, patches, video, audio, window.audio is not None)
+        parts.append(sequencer.window(choice, new_segment=window.new_segment))
+    ids = model.prompt.question(question)
+    parts += [sequencer.before_question(), sequencer.question(ids)]
+    whole = Passage.join(parts)
+    embeddings = _embed(model.stack, whole, [selected(*pair) for pair in zip(windows, selections, strict=True)])
+    media = np.flatnonzero(whole.rows.media)
+    return Prompted(
+        embeddings=embeddings,
+        positions=torch.from_numpy(np.ascontiguousarray(whole.rows.position.T)).to(model.stack.device),
+        media=torch.from_numpy(media),
+        chunk=torch.from_numpy(whole.rows.chunk[media].astype(np.int64)),
+        modality=torch.from_numpy(whole.rows.modality[media].astype(np.int64)),
+        raw=raw_tokens(windows),
+        tail=len(ids) + len(model.prompt.header),
+        question=len(ids),
+    )
+
+
+@torch.inference_mode()
+def reply(
+    model: OmniModel, windows: Sequence[EncodedWindow], question: str, policy: Policy, *, max_tokens: int | None = None
+) -> Reply:
+    """Answers one question about a recording with one policy.
+
+    Raises:
+        ScheduleError: the policy cannot reach its retention on these windows.
+    """
+    prompted = assemble(model, windows, policy.compress(windows), question)
+    pruner = policy.prune(prompted.asked(model.stack.layers))
+    limit = max_tokens or model.facts.max_answer_tokens
+    run = Decoding(model.stack, prompted, pruner, limit=limit)
+    ids: list[int] = []
+    for token in run:
+        if token in model.prompt.stop:
+            break
+        ids.append(token)
+    return Reply(ids, model.prompt.decode(ids), run.logits, run.alive, pruner, prompted)
+
+
+class Decoding(Iterator[int]):
+    """Token ids of an answer, greedily, one pass at a time; the prefill is done at once.
+
+    Args:
+        stack: the decoder.
+        prompted: the sequence.
+        pruner: drops tokens in the prefill.
+        limit: most tokens.
+
+    Attributes:
+        logits: [vocabulary] of the first token.
+        alive: see `Reply`.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, stack: TextStack, prompted: Prompted, pruner: LayerPruner, *, limit: int) -> None:
+        self._stack, self._decoder = stack, LayeredDecoder(stack, 0)
+        count = len(prompted.embeddings)
+        text = torch.ones(count, dtype=torch.bool)
+        text[prompted.media] = False
+        guided = self._decoder.prefill(
+            prompted.embeddings,
+            prompted.positions,
+            prompted.media.to(stack.device),
+            text.nonzero().flatten().to(stack.device),
+            tail=prompted.tail,
+            answer=limit,
+            pruner=pruner,
+        )
+        self.logits, self.alive = guided.logits, guided.alive
+        self._cache, self._left = guided.cache, limit
+        self._next = self.logits
+        self._position = prompted.positions.amax() + 1
+        self._token: Tensor | None = None
+
+    @torch.inference_mode()
+    def __next__(self) -> int:
+        if not self._left:
+            raise StopIteration
+        self._left -= 1
+        if self._token is not None:
+            embedded = self._stack.embed(self._token)
+            where = self._position.expand(3, 1)
+            self._next = self._decoder.decode([(None, self._cache)], embedded, where)[0]
+            self._position = self._position + 1
+        self._token = self._next.argmax(dim=-1, keepdim=True)
+        return int(self._token)
+
+
+def _embed(stack: TextStack, passage: Passage, media: Sequence[Tensor]) -> Tensor:
+    text = torch.from_numpy(passage.ids != MEDIA_ID).to(stack.device)
+    ids = torch.from_numpy(passage.ids[passage.ids != MEDIA_ID]).to(stack.device)
+    embeddings = torch.empty(len(passage.ids), stack.hidden_size, dtype=stack.dtype, device=stack.device)
+    embeddings[text] = stack.embed(ids)
+    if media:
+        embeddings[~text] = torch.cat(list(media)).to(stack.dtype)
+    return embeddings
