@@ -14,8 +14,8 @@ from nano_omni.world.script import GAP
 from nano_omni.world.vocabulary import COLOUR_ENDS, Rgb, place_of
 
 SCRIPTS = [make_script(seed, windows, split) for split in SPLITS for windows in (1, 9) for seed in range(60)]
-PINNED = [0, 0, 0]
-TRUTH = {("dense", 7): "e3b0c442", ("needle", 7): "e3b0c442"}
+PINNED = [0.830267572835, 0.372701539522, 0.933957059226]
+TRUTH = {("dense", 7): "3358e883", ("needle", 7): "6f810ed2"}
 
 
 def story(script: Script) -> str:
