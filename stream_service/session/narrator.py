@@ -48,14 +48,16 @@ class Narrator:
                     end=event.end,
                     seen=_tokens(event.seen),
                     kept=_tokens(event.kept),
-                    encode_ms=event.encode_ms,
-                    fuse_ms=event.fuse_ms,
+                    encode_ms=round(event.encode_ms, 2),
+                    fuse_ms=round(event.fuse_ms, 2),
                     store_tokens=event.store_tokens,
-                    coverage=event.coverage,
+                    coverage=round(event.coverage, 4),
                 )
             case StoreEvicted():
                 thinned = event.chunks_thinned
-                write(events.StoreEvicted, tokens=event.tokens, chunks_thinned=thinned, coverage=event.coverage)
+                write(
+                    events.StoreEvicted, tokens=event.tokens, chunks_thinned=thinned, coverage=round(event.coverage, 4)
+                )
             case Overloaded():
                 write(events.Overload, action=event.action, windows=event.windows, frames=event.frames)
             case EngineRestarted():
@@ -92,11 +94,11 @@ class Narrator:
                     question=event.question,
                     text=event.text,
                     finish_reason=event.finish_reason,
-                    timings_ms={**turn.timings_ms, **event.timings_ms},
+                    timings_ms=turn.timings_ms | {part: round(ms, 2) for part, ms in event.timings_ms.items()},
                     tokens_per_layer=list(event.tokens_per_layer),
                     survivors=[_survivors(chunk) for chunk in event.survivors],
-                    retention=event.retention,
-                    deep_share=event.deep_share,
+                    retention=round(event.retention, 5),
+                    deep_share=round(event.deep_share, 5),
                     generated=event.generated,
                 )
             case AnswerCancelled():

@@ -1,0 +1,94 @@
+"""The ``omnidrop`` command: serve, ask a clip, stream a source to a server.
+
+Exit status: 0 done, 1 it could not be done, 2 the input was bad (arguments, configuration, clip), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from clients.python import cli as client
+from stream_service import app
+from stream_service.api.http import release
+from stream_service.ask import Asked
+from stream_service.config import Config, load
+from stream_service.errors import InvalidInput, OmniDropError, UnsupportedMedia
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parsed = _parser().parse_args(arguments)
+    logging.basicConfig(level=parsed.log.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        status: int = parsed.run(parsed)
+    except OmniDropError as error:
+        print(f"omnidrop: {error.message} {error.remedy}", file=sys.stderr)
+        return 2 if isinstance(error, InvalidInput | UnsupportedMedia) else 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="omnidrop", description="Ask a live camera and microphone aloud.")
+    parser.add_argument("--version", action="version", version=f"omnidrop {release()}")
+    parser.add_argument("--log", default="warning", choices=["debug", "info", "warning", "error"])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serving = commands.add_parser("serve", help="run the service and its page")
+    serving.add_argument("--config", type=Path, metavar="FILE", help="YAML (configs/nano.yaml lists every key)")
+    serving.set_defaults(run=_serve)
+
+    asking = commands.add_parser("ask", help="ask a video or audio file")
+    asking.add_argument("clip", type=Path, metavar="CLIP", help="a file with a video track, an audio track, or both")
+    asking.add_argument("question", metavar="QUESTION")
+    asking.add_argument("--config", type=Path, metavar="FILE", help="YAML configuration, for its engine section")
+    asking.add_argument("--retention", type=float, metavar="R", help="mean share of tokens over all layers, 0 to 1")
+    asking.add_argument("--json", action="store_true", help="print the answer with its figures as one JSON object")
+    asking.set_defaults(run=_ask)
+
+    streaming = commands.add_parser("stream", help="publish a file or device to a server, ask, and print events")
+    client.add_arguments(streaming)
+    streaming.set_defaults(run=client.stream)
+    return parser
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    config = load(parsed.config, os.environ)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(app.serve(config, lambda url: print(f"OmniDrop Live is at {url}", flush=True)))
+    return 0
+
+
+def _ask(parsed: argparse.Namespace) -> int:
+    config: Config = load(parsed.config, os.environ)
+    asked = asyncio.run(app.ask(config, parsed.clip, parsed.question, parsed.retention))
+    print(_as_json(asked) if parsed.json else asked.answer.text)
+    return 0
+
+
+def _as_json(asked: Asked) -> str:
+    answer = asked.answer
+    return json.dumps(
+        {
+            "question": asked.question,
+            "answer": answer.text,
+            "finish_reason": answer.finish_reason,
+            "seconds": asked.seconds,
+            "windows": asked.windows,
+            "retention": answer.retention,
+            "deep_share": answer.deep_share,
+            "tokens_per_layer": answer.tokens_per_layer,
+            "generated": answer.generated,
+            "timings_ms": answer.timings_ms,
+        }
+    )

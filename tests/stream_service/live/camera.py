@@ -1,0 +1,71 @@
+"""A WHIP camera for tests: aiortc, a moving picture and a tone; knows nothing of the service but its URLs."""
+
+from __future__ import annotations
+
+import fractions
+from typing import Self
+
+import httpx
+import numpy as np
+from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
+from av import AudioFrame, VideoFrame
+
+
+class MovingBar(VideoStreamTrack):
+    """30 frames a second of 320 x 240: a white bar that moves over blue."""
+
+    async def recv(self) -> VideoFrame:
+        pts, time_base = await self.next_timestamp()
+        picture = np.zeros((240, 320, 3), np.uint8)
+        picture[..., 2] = 200
+        left = pts // 3000 % 280
+        picture[:, left : left + 40] = 255
+        frame = VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts, frame.time_base = pts, time_base
+        return frame
+
+
+class Tone(AudioStreamTrack):
+    """440 Hz, mono, 48 kHz, in chunks of 20 ms."""
+
+    async def recv(self) -> AudioFrame:
+        silent = await super().recv()  # keeps the pace
+        rate = 48_000
+        index = silent.pts * rate // silent.sample_rate + np.arange(rate // 50)
+        samples = (3000 * np.sin(2 * np.pi * 440 * index / rate)).astype(np.int16)
+        frame = AudioFrame.from_ndarray(samples[None, :], format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, int(index[0]), fractions.Fraction(1, rate)
+        return frame
+
+
+class Camera:
+    """Publishes to ``url`` while it is open."""
+
+    def __init__(self, url: str, path: str = "/whip", *, token: str | None = None) -> None:
+        self._headers = {"Content-Type": "application/sdp"}
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._url = url
+        self._path = path
+        self.connection = RTCPeerConnection()
+        self.location = ""
+        self.etag = ""
+
+    async def __aenter__(self) -> Self:
+        self.connection.addTrack(MovingBar())
+        self.connection.addTrack(Tone())
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        async with httpx.AsyncClient(base_url=self._url) as http:
+            answer = await http.post(self._path, content=self.connection.localDescription.sdp, headers=self._headers)
+        assert answer.status_code == 201, answer.text
+        self.location, self.etag = answer.headers["location"], answer.headers["etag"]
+        await self.connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.connection.close()
+
+    @property
+    def session(self) -> str:
+        return self.location.rpartition("/")[2]
