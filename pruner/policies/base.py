@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -30,6 +31,7 @@ __all__ = [
     "apportion",
     "intra_modality",
     "raw_tokens",
+    "segment_starts",
     "spending",
     "whole",
 ]
@@ -176,19 +178,28 @@ def whole(window: EncodedWindow) -> Selection:
     return Selection(torch.arange(window.seen.video), torch.arange(window.seen.audio))
 
 
+def segment_starts(windows: Sequence[EncodedWindow]) -> list[bool]:
+    """Which windows begin a segment, so that groups of patches restart: as in a live conversation, the first one, one
+    after lost media or a change of tracks, and one after a window cut short."""
+    usual = max((window.seconds for window in windows), default=0)
+    starts = [True]
+    for before, window in pairwise(windows):
+        tracks = [(one.video is None, one.audio is None) for one in (before, window)]
+        starts.append(window.new_segment or tracks[0] != tracks[1] or before.seconds < usual)
+    return starts[: len(windows)]
+
+
 def intra_modality(
     windows: Sequence[EncodedWindow], *, video: float = VIDEO_KEEP, audio: float = AUDIO_KEEP
 ) -> list[Selection]:
-    """The paper's compression within each modality; groups of patches restart with a new segment."""
+    """The paper's compression within each modality."""
     chosen: list[Selection] = []
     state: MergeState | None = None
-    for window in windows:
-        if window.new_segment or window.video is None:
-            state = None
+    for window, starts in zip(windows, segment_starts(windows), strict=True):
         selection = whole(window)
         seen, heard = selection.video, selection.audio
         if window.video is not None:
-            seen, state = keep_video(window.video, state, video)
+            seen, state = keep_video(window.video, None if starts else state, video)
         if window.saliency is not None:
             heard = keep_audio(window.saliency, audio)
         chosen.append(Selection(seen, heard))

@@ -9,7 +9,7 @@ import torch
 from pruner.compress import GROUP, keep_audio
 from pruner.errors import ScheduleError
 from pruner.guidance import LayerPruner
-from pruner.policies.base import Asked, RankedPruner, Selection, apportion, raw_tokens, whole
+from pruner.policies.base import Asked, RankedPruner, Selection, apportion, raw_tokens, segment_starts, whole
 from pruner.policies.similarity import least_like
 from pruner.windows import EncodedWindow
 
@@ -65,8 +65,8 @@ def _phases(windows: Sequence[EncodedWindow]) -> list[int]:
     """Place of every patch in its group; groups restart with a segment."""
     phases: list[int] = []
     phase = 0
-    for window in windows:
-        if window.new_segment or window.video is None:
+    for window, starts in zip(windows, segment_starts(windows), strict=True):
+        if starts:
             phase = 0
         for _ in range(0 if window.video is None else len(window.video)):
             phases.append(phase)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from pruner.errors import InputError, ScheduleError
 from pruner.flops import DecoderShape, layer_flops
 from pruner.guidance import LayerPruner
 from pruner.policies import NAMES, Asked, Policy, Selection, make, spending
-from pruner.policies.base import apportion, raw_tokens
+from pruner.policies.base import apportion, intra_modality, raw_tokens, segment_starts
 from pruner.policies.dash import boundaries
 from pruner.policies.omnizip import OmniZip
 from pruner.policies.similarity import density_peaks, least_like, spread_out
@@ -114,6 +116,16 @@ def test_reachable_with_omnidrops_compression_begins_where_the_paper_is() -> Non
     _, selections, _ = used(make("omnidrop", 0.3, LAYERS), clip())
     assert sum(len(selection.video) for selection in selections) == video_count(20, 144)
     assert all(len(selection.audio) == audio_count(50) for selection in selections)
+
+
+def test_groups_restart_where_a_segment_does() -> None:
+    windows = clip(6)
+    windows[2] = replace(windows[2], new_segment=True)
+    windows[3] = replace(windows[3], seconds=1)
+    windows[5] = replace(windows[5], audio=None, saliency=None)
+    assert segment_starts(windows) == [True, False, True, False, True, True]
+    whole_first_patch = [len(selection.video) == 144 + 28 for selection in intra_modality(windows)]
+    assert whole_first_patch == [True, False, True, False, True, True]
 
 
 def test_live_drops_nothing_below_the_fusion_depth() -> None:
