@@ -15,6 +15,7 @@ from pruner.errors import (
     WeightsError,
 )
 from pruner.families.qwen2_5_omni import ModelFacts
+from pruner.generate import generate
 from pruner.live import Ask, LiveModel
 from pruner.options import LiveOptions, TurnOptions
 from pruner.report import ChunkSurvivors, TurnReport
@@ -46,4 +47,5 @@ __all__ = [
     "TurnState",
     "UnsupportedModelError",
     "WeightsError",
+    "generate",
 ]

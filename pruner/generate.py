@@ -1,0 +1,131 @@
+"""Pruned generation for people who have a transformers model and a processor's inputs.
+
+    inputs = processor(text=…, videos=…, audio=…, return_tensors="pt", …)
+    ids = pruner.generate(thinker, inputs, retention=0.3)
+
+Like `thinker.generate(**inputs, do_sample=False)`, and identical to it at `retention=1.0`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pruner.errors import UnsupportedModelError
+from pruner.families.qwen2_5_omni import MODEL_TYPES, text_stack
+from pruner.oneshot import Decoding, Prompted, selected
+from pruner.policies import Everything, Policy, make
+from pruner.policies.base import raw_tokens
+from pruner.processed import Clip, read_clip
+from pruner.tokens import NONE, Modality
+
+__all__ = ["Streamer", "generate"]
+
+DEFAULT_TOKENS = 256
+"""Bound of an answer where neither the caller nor the model's generation configuration sets one."""
+
+
+class Streamer(Protocol):
+    """What transformers' streamers are: `TextStreamer`, `TextIteratorStreamer`, …"""
+
+    def put(self, value: Tensor) -> None:
+        """Takes the prompt's ids [1, n] first, then every new id [1]."""
+        ...
+
+    def end(self) -> None:
+        """The answer is over."""
+        ...
+
+
+@torch.inference_mode()
+def generate(
+    model: Any,
+    inputs: Mapping[str, Any],
+    *,
+    retention: float = 0.3,
+    policy: Policy | str = "omnidrop",
+    max_new_tokens: int | None = None,
+    streamer: Streamer | None = None,
+) -> Tensor:
+    """Answers one prompt with fewer audiovisual tokens, greedily.
+
+    Args:
+        model: a `Qwen2_5OmniThinkerForConditionalGeneration`, or the whole `Qwen2_5OmniForConditionalGeneration`. It is
+            not changed.
+        inputs: what its processor returned, for one prompt. Images stay whole.
+        retention: layer mean of the share of audiovisual tokens kept, relative to all; 1.0 keeps everything.
+        policy: one of `pruner.policies.NAMES`, or a method that is already set to its retention.
+        max_new_tokens: bound of the answer; None for the model's generation configuration.
+        streamer: as of transformers; sees tokens as they come.
+
+    Returns:
+        int64 [1, n + m], the prompt's ids and those of the answer, the one that ends it included.
+
+    Raises:
+        InputError: several prompts, or inputs that do not fit together.
+        ScheduleError: a retention that cannot be reached; says what can.
+        UnsupportedModelError: another family.
+    """
+    thinker = getattr(model, "thinker", model)
+    if getattr(thinker.config, "model_type", None) not in MODEL_TYPES:
+        raise UnsupportedModelError(str(getattr(thinker.config, "model_type", None)), MODEL_TYPES)
+    clip = read_clip(thinker, inputs)
+    stack = text_stack(thinker, own=False)
+    method = _policy(policy, retention, stack.layers)
+    prompted = _select(clip, method)
+    pruner = method.prune(prompted.asked(stack.layers))
+    limit = max_new_tokens or getattr(thinker.generation_config, "max_new_tokens", None) or DEFAULT_TOKENS
+    new: list[Tensor] = []
+    if streamer is not None:
+        streamer.put(clip.ids[None].cpu())
+    for token in _until(Decoding(stack, prompted, pruner, limit=limit), clip.stop):
+        new.append(torch.tensor([token]))
+        if streamer is not None:
+            streamer.put(new[-1])
+    if streamer is not None:
+        streamer.end()
+    return torch.cat((clip.ids, torch.cat(new).to(clip.ids.device)))[None]
+
+
+def _policy(policy: Policy | str, retention: float, layers: int) -> Policy:
+    if not isinstance(policy, str):
+        return policy
+    return make(policy, retention, layers) if retention < 1 else Everything()
+
+
+def _until(tokens: Iterator[int], stop: frozenset[int]) -> Iterator[int]:
+    for token in tokens:
+        yield token
+        if token in stop:
+            return
+
+
+def _select(clip: Clip, policy: Policy) -> Prompted:
+    """The sequence of text and of the audiovisual rows that enter layer 0, in order."""
+    windows = [one.window for one in clip.windows]
+    embeddings = clip.embeddings.clone()
+    window = np.full(len(clip.ids), NONE)
+    modality = np.full(len(clip.ids), Modality.TEXT)
+    for number, (one, chosen) in enumerate(zip(clip.windows, policy.compress(windows), strict=True)):
+        video = one.video[chosen.video.cpu().numpy()]
+        audio = one.audio[chosen.audio.cpu().numpy()]
+        here = np.concatenate((video, audio))
+        embeddings[torch.from_numpy(here).to(embeddings.device)] = selected(one.window, chosen).to(embeddings.dtype)
+        window[here], modality[video], modality[audio] = number, Modality.VIDEO, Modality.AUDIO
+    kept = np.flatnonzero(~clip.media | (window != NONE))
+    media = np.flatnonzero(window[kept] != NONE)
+    index = torch.from_numpy(kept).to(embeddings.device)
+    return Prompted(
+        embeddings=embeddings[index],
+        positions=clip.positions[:, index],
+        media=torch.from_numpy(media),
+        chunk=torch.from_numpy(window[kept][media]),
+        modality=torch.from_numpy(modality[kept][media]),
+        raw=raw_tokens(windows),
+        tail=clip.tail,
+        question=clip.question,
+    )
