@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["DecoderShape", "Flops", "layer_flops", "prefill_flops"]
 
@@ -31,6 +32,22 @@ class DecoderShape:
     feed_forward: int
     vocabulary: int
 
+    @classmethod
+    def read(cls, config: Any) -> DecoderShape:
+        """From transformers' configuration of a Qwen text model, dense or mixture of experts."""
+        feed_forward = config.intermediate_size
+        if getattr(config, "num_experts_per_tok", None):
+            feed_forward = config.moe_intermediate_size * config.num_experts_per_tok
+        return cls(
+            layers=config.num_hidden_layers,
+            hidden=config.hidden_size,
+            heads=config.num_attention_heads,
+            kv_heads=config.num_key_value_heads,
+            head_dim=getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
+            feed_forward=feed_forward,
+            vocabulary=config.vocab_size,
+        )
+
 
 @dataclass(frozen=True)
 class Flops:
@@ -48,9 +65,7 @@ def layer_flops(shape: DecoderShape, rows: int, past: int = 0) -> int:
     return 2 * rows * (projections + 3 * shape.hidden * shape.feed_forward) + 4 * width * pairs
 
 
-def prefill_flops(
-    shape: DecoderShape, alive: Sequence[int], *, text: int, question: int, ahead: bool, drops: Sequence[int]
-) -> Flops:
+def prefill_flops(shape: DecoderShape, alive: Sequence[int], *, text: int, question: int, ahead: bool) -> Flops:
     """A prefill up to and including the logits of the first answer token.
 
     What a layer computes for audiovisual rows depends on the question only above the first layer that drops: up to
@@ -58,19 +73,15 @@ def prefill_flops(
     asked.
 
     Args:
-        alive: audiovisual rows that enter each layer.
+        alive: audiovisual rows that enter each layer 0…L-1.
         text: all other rows, the question's included.
         question: rows that come with the question (it and the assistant's header).
         ahead: whether the method runs as the stream flows.
-        drops: rows dropped after each layer.
     """
-    head = 2 * shape.hidden * shape.vocabulary
-    total = after = head
-    guided = False
-    for count, drop in zip(alive, drops, strict=True):
-        rows = text + count
-        whole = layer_flops(shape, rows)
+    total = after = 2 * shape.hidden * shape.vocabulary
+    for count in alive:
+        whole = layer_flops(shape, text + count)
         total += whole
-        after += whole if guided or not ahead else layer_flops(shape, question, rows - question)
-        guided = guided or drop > 0
+        done = ahead and count == alive[0]
+        after += layer_flops(shape, question, text + count - question) if done else whole
     return Flops(total, after)

@@ -127,7 +127,7 @@ def spending(
         text, question: see `pruner.flops.prefill_flops`.
     """
     alive = [count, *(count - np.cumsum(pruner.drops)[:-1]).tolist()]
-    flops = prefill_flops(shape, alive, text=text, question=question, ahead=policy.ahead, drops=pruner.drops)
+    flops = prefill_flops(shape, alive, text=text, question=question, ahead=policy.ahead)
     return Spending(sum(alive) / (len(alive) * raw) if raw else 0.0, flops)
 
 
