@@ -148,7 +148,13 @@ def _environment(settings: EngineSettings) -> dict[str, str]:
     """The child's environment: our import path, its threads, and few allocator arenas so that memory stays flat."""
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    own = {"PYTHONPATH": path, "MALLOC_ARENA_MAX": "2", "TOKENIZERS_PARALLELISM": "false"}
+    own = {
+        "PYTHONPATH": path,
+        "MALLOC_ARENA_MAX": "2",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
     if settings.threads is not None:
         own["OMP_NUM_THREADS"] = str(settings.threads)
     return os.environ | own

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import nano_omni
 from pruner import (
+    Ask,
     LiveModel,
     LiveOptions,
     PrunerError,
+    RawWindow,
     TurnOptions,
     UnsupportedModelError,
     WeightsError,
@@ -20,7 +23,7 @@ from stream_service.engine.loop import EngineLoop
 from stream_service.engine.runner import refusal, sentence
 from stream_service.engine.settings import EngineSettings
 from stream_service.errors import InvalidConfig, OmniDropError, StartupError
-from stream_service.types import EngineInfo
+from stream_service.types import SAMPLE_RATE, EngineInfo
 
 
 def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLoop, EngineInfo]:
@@ -52,6 +55,7 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
             options=LiveOptions(fusion_depth=settings.fusion_depth, turn=options),
         )
         session_bytes = model.session_bytes(settings.budget)
+        warm_up(model, settings.budget)
     except PrunerError as error:
         raise _explained(error) from error
     facts = model.facts
@@ -67,6 +71,24 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
         max_sessions=settings.max_sessions,
     )
     return EngineLoop(model, settings, options, clock), info
+
+
+def warm_up(model: LiveModel, budget: int) -> None:
+    """Sees and answers once, so that what is set up on first use is not on the first session's time.
+
+    Raises:
+        BudgetError: a session does not fit into ``budget``.
+    """
+    facts = model.facts
+    conversation = model.open(budget=budget)
+    frames = np.zeros((2 * facts.window_seconds, facts.height, facts.width, 3), np.uint8)
+    samples = np.zeros(facts.window_seconds * SAMPLE_RATE, np.float32)
+    (window,) = model.encode([(conversation, RawWindow(0.0, frames, samples))])
+    model.fuse([(conversation, window)])
+    (turn,) = model.guide([Ask(conversation, "What is this?")])
+    model.step([turn])
+    model.commit(turn)
+    conversation.close()
 
 
 def _explained(error: PrunerError) -> OmniDropError:

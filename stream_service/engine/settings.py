@@ -54,7 +54,7 @@ class EngineSettings(BaseModel):
         default=None, ge=1, le=1024, description="layers run as windows arrive; unset: the model's own default"
     )
 
-    max_answer_tokens: int = Field(default=96, ge=1, le=4096, description="an answer ends after this many tokens")
+    max_answer_tokens: int = Field(default=96, ge=1, le=1024, description="an answer ends after this many tokens")
     answer_timeout_s: float = Field(
         default=30.0, gt=0, le=600, description="seconds from asking until an unfinished answer is cut off"
     )
