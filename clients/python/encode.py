@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 from av.audio.codeccontext import AudioCodecContext
@@ -20,7 +20,7 @@ from clients.python.source import SOUND_RATE, Pcm, Picture
 
 VIDEO_RATE = 90_000
 _VIDEO_BASE, _SOUND_BASE = Fraction(1, VIDEO_RATE), Fraction(1, SOUND_RATE)
-Packet = AnyPacket[Any]
+Packet: TypeAlias = "AnyPacket[Any]"  # generic for type checkers only
 _LONGEST_SIDE = 1280
 _VIDEO_BITS, _SOUND_BITS = 1_200_000, 48_000
 _KEY_FRAME_S = 2.0
