@@ -11,6 +11,7 @@ from typing import Literal
 from nano_omni.world import ask_now, ask_past, ask_sound
 from nano_omni.world.draws import Draws
 from nano_omni.world.entities import Script
+from nano_omni.world.hearing import misheard
 from nano_omni.world.outside import REPLY, draw_outside
 from nano_omni.world.phrases import HELD_OUT, LEADS, PHRASES
 from nano_omni.world.truth import Asked, articled
@@ -59,6 +60,8 @@ AUDIO_CATEGORIES = tuple(name for name in CATEGORIES if name.startswith(_BY_EAR)
 """Those that need no picture."""
 CANONICAL = 0.3
 """Share of the trained phrasings that are the canonical one."""
+MISHEARD_SHARE = 0.2
+"""Share of the trained questions in which words may be misheard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,10 @@ def _worded(asked: Asked, draws: Draws, phrasing: Phrasing) -> str:
         pattern = draws.choice(HELD_OUT[asked.phrase])
     else:
         pattern = known[0] if draws.chance(CANONICAL) else draws.choice(known)
-    return _said(articled(pattern.format_map(asked.fields)), draws)
+    text = articled(pattern.format_map(asked.fields))
+    if phrasing == "trained" and draws.chance(MISHEARD_SHARE):
+        text = misheard(text, draws)
+    return _said(text, draws)
 
 
 def _said(text: str, draws: Draws) -> str:

@@ -22,10 +22,13 @@ from nano_omni.world import (
     questions,
 )
 from nano_omni.world.entities import TICKS
+from nano_omni.world.hearing import MISHEARD, misheard
 from nano_omni.world.outside import ASKED, ASKED_HELD_OUT, REPLY
 from nano_omni.world.phrases import EVENTS, HELD_OUT, PHRASES
 from nano_omni.world.vocabulary import COLOURS, MOTIONS, NUMBERS, PLACES, SHAPES, SOUNDS
 
+FILLERS = ("the", "a", "is the", "was the")
+"""Words whose mishearings change nothing, so that several may share one."""
 CASES = [(make_script(seed, 12, split), cut) for split in SPLITS for seed in range(10) for cut in (1, 3, 8, 13, 20, 24)]
 
 
@@ -316,6 +319,14 @@ def test_surfaces_vary_as_people_and_recognisers_do() -> None:
     assert sum(text == text.lower() for text in texts) > 20 * share
     assert sum(text[-1] not in "?." for text in texts) > 15 * share
     assert not any("{" in text or re.search(r"\ba orange", text.lower()) for text in texts)
+
+
+def test_mishearings_never_stand_for_two_words_or_for_one_of_the_world() -> None:
+    owners = Counter(heard for key, known in MISHEARD.items() if key not in FILLERS for heard in known)
+    assert set(owners.values()) == {1}
+    assert owners.keys().isdisjoint((*COLOURS, *SHAPES, *SOUNDS, *MOTIONS, *PLACES))
+    draws = Draws(4)
+    assert len({misheard("What colour is the star?", draws) for _ in range(40)}) > 5
 
 
 def test_questions_repeat_from_the_same_seed_and_respect_the_choice() -> None:
