@@ -104,9 +104,8 @@ def _parse(text: str) -> SessionDescription:
         return SessionDescription.parse(text)
     except (AssertionError, AttributeError, LookupError, StopIteration, TypeError, ValueError) as error:
         # aiortc's parser has no error of its own: this is all that it raises on malformed lines.
-        raise InvalidSdp(
-            f"the offer is malformed: {error or type(error).__name__}", remedy=_REMEDY, field="sdp"
-        ) from error
+        reason = str(error)[:200] or type(error).__name__
+        raise InvalidSdp(f"the offer is malformed: {reason}", remedy=_REMEDY, field="sdp") from error
 
 
 def _common_codecs(media: MediaDescription) -> tuple[str, ...]:

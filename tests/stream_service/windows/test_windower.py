@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -294,7 +295,7 @@ def test_no_sample_is_lost_or_doubled_by_any_cuts(case: tuple, cuts: list[float]
             out += windower.cut(pending.pop(0))
     out += windower.cut(6.5)
     assert [w.index for w in out] == list(range(len(out)))
-    assert all(a.end == b.start for a, b in zip(out, out[1:], strict=False))
+    assert all(a.end == b.start for a, b in pairwise(out))
     real = np.concatenate([w.samples[: round((w.end - w.start) * SAMPLE_RATE)] for w in out])
     expected = np.zeros(len(real), np.float32)
     for start, end in pieces:
