@@ -50,8 +50,8 @@ class BeamSearch(Generic[M]):
     def run(self, logits: NDArray[np.float32], memory: M, longest: int) -> Hypothesis:
         """The best hypothesis of at most ``longest`` tokens, from the first step's logits ``[1, vocabulary]``.
 
-        It stops as soon as no living hypothesis beats the best finished one. When nothing finished within ``longest``
-        tokens, the best living one is returned: its low confidence tells.
+        It stops as soon as no living hypothesis beats the best finished one; at ``longest`` tokens one that is not
+        finished may be returned.
         """
         living = [Hypothesis((), 0.0, 0.0, self._hints.begin())]
         best: Hypothesis | None = None
@@ -62,7 +62,7 @@ class BeamSearch(Generic[M]):
                 break
             rows, tokens = [h.parent for h in living], [h.tokens[-1] for h in living]
             logits, memory = self._decoder.extend(memory, rows, tokens)
-        return max([best] if best is not None else living, key=_score)
+        return max(living if best is None else [best, *living], key=_score)
 
     def _grow(self, living: list[Hypothesis], logits: NDArray[np.float32]) -> tuple[list[Hypothesis], list[Hypothesis]]:
         """Every hypothesis' best continuations: those that ended, and the ``width`` best of the others."""

@@ -111,7 +111,7 @@ class SpeechFront:
         """The turn so far with its margins: the pre-roll, and at most the tail after the last voiced frame."""
         first = self._frame_sample(self._turn.first) - self._pre_roll
         stop = self._frame_sample(self._turn.last_voiced + 1 + self._rules.tail)
-        first, stop = max(first, self._tape.start), min(stop, self._tape.end)
+        first, stop = max(first, self._base, self._tape.start), min(stop, self._tape.end)
         return Utterance(self._tape.read(first, stop), self._tape.time(first), self._tape.time(stop))
 
     def _drop(self, reason: str) -> list[SpeechEvent]:

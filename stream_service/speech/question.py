@@ -10,6 +10,7 @@ _IMPERATIVES = frozenset({"describe", "tell", "list", "name", "count"})
 _QUESTION_WORDS = frozenset(OPENERS) - _IMPERATIVES
 _OLD_HYPHENS = re.compile(r"\b(to)-(day|morrow|night)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _REPEATED = 4
 
 
@@ -47,5 +48,5 @@ def babbles(text: str) -> bool:
 
 
 def _opens(text: str) -> bool:
-    found = _WORD.match(text)
+    found = _LETTERS.match(text)  # "What's" opens as "what" does
     return found is not None and found.group().lower() in _QUESTION_WORDS
