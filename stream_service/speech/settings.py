@@ -15,40 +15,59 @@ class SpeechSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mode: TalkMode = Field(TalkMode.HANDS_FREE, description="How a new session listens; a session can change it.")
-    threshold: float = Field(0.5, gt=0, lt=1, description="Voice probability at which speech may begin.")
-    release_threshold: float = Field(0.35, gt=0, lt=1, description="Probability below which a voice is silent.")
-    min_speech_ms: int = Field(250, ge=32, le=2000, description="Voiced time before a sound counts as speech.")
+    mode: TalkMode = Field(
+        default=TalkMode.HANDS_FREE, description="How a new session listens; a session can change it."
+    )
+    threshold: float = Field(default=0.5, gt=0, lt=1, description="Voice probability at which speech may begin.")
+    release_threshold: float = Field(default=0.35, gt=0, lt=1, description="Probability below which a voice is silent.")
+    min_speech_ms: int = Field(default=250, ge=32, le=2000, description="Voiced time before a sound counts as speech.")
     pre_roll_ms: int = Field(
-        300, ge=0, le=1000, description="Audio kept from before the first voiced frame, so that no first sound is lost."
+        default=300,
+        ge=0,
+        le=1000,
+        description="Audio kept from before the first voiced frame, so that no first sound is lost.",
     )
     tail_ms: int = Field(
-        250,
+        default=250,
         ge=32,
         le=1000,
         description="Silence kept after the last voiced frame; transcription starts with it.",
     )
     end_of_turn_ms: int = Field(
-        550,
+        default=550,
         ge=100,
         le=5000,
         description="Silence that ends a hands-free turn; the asker waits for all of it.",
     )
     release_grace_ms: int = Field(
-        250, ge=0, le=1000, description="How long a still sounding voice is awaited after push-to-talk was released."
+        default=250,
+        ge=0,
+        le=1000,
+        description="How long a still sounding voice is awaited after push-to-talk was released.",
     )
-    max_utterance_s: float = Field(20.0, ge=1, le=30, description="Longer speech is not a question and is dropped.")
-    min_words: int = Field(2, ge=1, le=10, description="A transcript with fewer words is not asked.")
+    max_utterance_s: float = Field(
+        default=20.0, ge=1, le=30, description="Longer speech is not a question and is dropped."
+    )
+    min_words: int = Field(default=2, ge=1, le=10, description="A transcript with fewer words is not asked.")
     min_confidence: float = Field(
-        0.4, ge=0, lt=1, description="Geometric mean of the token probabilities below which a transcript is not asked."
+        default=0.4,
+        ge=0,
+        lt=1,
+        description="Geometric mean of the token probabilities below which a transcript is not asked.",
     )
     hints: tuple[str, ...] = Field(
-        SCENE_WORDS, max_length=500, description="Words to expect in questions: the search prefers them when unsure."
+        default=SCENE_WORDS,
+        max_length=500,
+        description="Words to expect in questions: the search prefers them when unsure.",
     )
-    hint_boost: float = Field(2.0, ge=0, le=6, description="Advantage of a hint, in nats a token; 0 turns hints off.")
-    beam_width: int = Field(4, ge=1, le=16, description="Transcripts followed side by side while decoding.")
-    workers: int = Field(1, ge=1, le=8, description="Transcriptions at the same time, one thread each.")
-    max_pending: int = Field(8, ge=1, le=256, description="Utterances waiting for a worker before one is refused.")
+    hint_boost: float = Field(
+        default=2.0, ge=0, le=6, description="Advantage of a hint, in nats a token; 0 turns hints off."
+    )
+    beam_width: int = Field(default=4, ge=1, le=16, description="Transcripts followed side by side while decoding.")
+    workers: int = Field(default=1, ge=1, le=8, description="Transcriptions at the same time, one thread each.")
+    max_pending: int = Field(
+        default=8, ge=1, le=256, description="Utterances waiting for a worker before one is refused."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -99,6 +99,7 @@ def test_the_beginning_of_a_hint_that_is_not_completed_gains_nothing() -> None:
     assert best(table) == best(table, words=["rent"]) == "rad"
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from(["▁re", "▁red", "n", "t", "▁ra", "ant", "."]), max_size=8))
 def test_gains_of_a_text_sum_to_the_boost_of_its_whole_hints(pieces: list[str]) -> None:
     hints = Hints(VOCABULARY, ["red", "rant", "rent"], 1.5)
@@ -126,6 +127,7 @@ def test_endless_text_ends_at_the_limit() -> None:
     assert best(endless, longest=5) == "ant" * 5
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_a_wide_beam_finds_the_best_text_of_all(seed: int) -> None:
     rng, pieces = np.random.default_rng(seed), ["▁red", "▁rad", "n"]

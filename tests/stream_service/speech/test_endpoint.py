@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_service.speech.endpoint import Endpointer, EndpointRules, Mark, Phase, frames
@@ -62,6 +62,7 @@ def test_durations_become_whole_frames_that_cover_them() -> None:
     assert frames(0.1) == 1
 
 
+@settings(max_examples=30, deadline=None)
 @given(probabilities)
 def test_marks_alternate_and_bound_their_turns(values: list[float]) -> None:
     endpointer = Endpointer(RULES)
@@ -86,6 +87,7 @@ def test_marks_alternate_and_bound_their_turns(values: list[float]) -> None:
             assert max(silence) < RULES.release_threshold
 
 
+@settings(max_examples=30, deadline=None)
 @given(probabilities, probabilities)
 def test_what_came_before_a_reset_has_no_influence(before: list[float], after: list[float]) -> None:
     used, fresh = Endpointer(RULES), Endpointer(RULES)

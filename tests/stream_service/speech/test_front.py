@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_service.speech.front import SpeechFront
@@ -82,6 +82,7 @@ def test_a_pause_within_a_question_gives_a_longer_utterance() -> None:
     assert len(paused[1].utterance.samples) > len(paused[0].utterance.samples)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 4000), min_size=1, max_size=30))
 def test_how_the_samples_are_cut_into_chunks_does_not_matter(sizes: list[int]) -> None:
     samples = sound((0, 0.3), (0.9, 0.8), (0, 0.7), (0.9, 0.5), (0, 0.6))

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_service.speech.tape import Tape
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 10), max_size=20), st.integers(0, 80), st.integers(0, 80))
 def test_the_newest_samples_are_read_back_as_they_were(sizes: list[int], first: int, stop: int) -> None:
     tape, everything = Tape(10), np.arange(sum(sizes), dtype=np.float32)
