@@ -38,12 +38,14 @@ class EvictionRule:
         floor: tokens that every past chunk keeps as long as floors fit.
         floor_share: share of the budget that floors may take; the rest is shared out by age.
         recent: newest chunks that are never thinned out.
+        joined: chunks up to which old, thinned neighbouring segments are joined into one.
         slack: share of the budget freed beyond what is needed, so that the store is compacted once in several windows.
     """
 
     floor: int = 4
     floor_share: float = 0.5
     recent: int = 8
+    joined: int = 8
     slack: float = 1 / 16
 
 

@@ -21,7 +21,7 @@ from pruner.chunks import Chunk, ChunkRecord
 from pruner.clock import rebase
 from pruner.errors import BudgetError, StateError
 from pruner.eviction import EvictionReport, EvictionRule, neighbours, novelty, surviving
-from pruner.grammar import orphans, text_leaving
+from pruner.grammar import idle_wrappers, text_leaving
 from pruner.tokens import TokenRows, TokenTable
 
 __all__ = ["Chunk", "FusionStore", "Mark", "Rotate", "StoreShape"]
@@ -264,7 +264,9 @@ class FusionStore:
         new = self._buffers.novelty[: self.length].cpu().numpy()
         importance = self._buffers.importance[: self.length].cpu().numpy()
         stays = surviving(self.rows, new, importance, limit, self.eviction)
-        return np.flatnonzero(stays & ~orphans(self.rows, stays))
+        kept = np.flatnonzero(stays)
+        idle = idle_wrappers(self.rows.take(kept), joined=self.eviction.joined, recent=self.eviction.recent)
+        return kept[~idle]
 
     def _keep(self, kept: Ids, turn: npt.NDArray[np.integer]) -> EvictionReport:
         """Lets all rows but `kept` go; `turn` is the kept rows' turn from now on."""

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pruner.grammar import orphans, text_leaving
-from pruner.tokens import NONE, Role, TokenRows
+from pruner.grammar import idle_wrappers, text_leaving
+from pruner.tokens import NONE, Modality, Role, TokenRows
 
 LETTER = {
     Role.SYSTEM: "S", Role.USER: "U", Role.OPEN: "(", Role.CLOSE: ")",
@@ -24,9 +24,11 @@ def build(script: str) -> TokenRows:
     turn = np.cumsum([one == "U" for one in script]) - 1
     segment = np.cumsum([one == "(" for one in script]) - 1
     inside = np.isin(list(script), ["(", ")", "m"])
+    media = np.asarray(list(script)) == "m"
     return TokenRows.make(
-        np.arange(len(script)), sequence=0, role=roles, turn=turn, segment=np.where(inside, segment, NONE)
-    )
+        np.arange(len(script)), sequence=0, role=roles, turn=turn, segment=np.where(inside, segment, NONE),
+        chunk=np.where(media, np.cumsum(media) - 1, NONE), modality=np.where(media, Modality.VIDEO, Modality.TEXT),
+    )  # fmt: skip
 
 
 def spell(rows: TokenRows) -> str:
@@ -62,14 +64,39 @@ def test_leaving_text_leaves_a_well_formed_sequence(script: str, excess: int) ->
 
 
 @settings(max_examples=60, deadline=None)
-@given(SCRIPTS, st.integers(0, 99))
-def test_leaving_scenes_take_their_wrapper_with_them(script: str, seed: int) -> None:
-    rows = build(script)
-    stays = ~rows.media | (np.random.default_rng(seed).random(len(rows)) < 0.3)
-    newest = rows.segment.max(initial=NONE)
-    stays |= rows.media & (rows.segment == newest)
-    after = rows.take(stays & ~orphans(rows, stays))
-    assert WELL_FORMED.fullmatch(spell(after)), spell(after)
+@given(SCRIPTS, st.integers(0, 99), st.integers(1, 4), st.integers(0, 3))
+def test_scenes_may_leave_again_and_again(script: str, seed: int, joined: int, recent: int) -> None:
+    rows, random = build(script), np.random.default_rng(seed)
+    for _ in range(3):
+        rows = rows.take(~rows.media | (random.random(len(rows)) < 0.5))
+        rows = rows.take(~idle_wrappers(rows, joined=joined, recent=recent))
+        assert WELL_FORMED.fullmatch(spell(rows)), spell(rows)
+
+
+def test_a_scene_leaves_with_its_wrapper() -> None:
+    rows = build("SU(m)(mm)(m)qhaU(m")
+    rows = rows.take(rows.sequence != 3)
+    assert spell(rows.take(~idle_wrappers(rows, joined=1, recent=0))) == "SU(mm)(m)qhaU(m"
+
+
+def test_the_open_segment_keeps_its_wrapper_without_scenes() -> None:
+    rows = build("SU(")
+    assert not idle_wrappers(rows, joined=8, recent=0).any()
+
+
+def test_thinned_neighbours_are_joined_up_to_a_whole_segment() -> None:
+    rows = build("SU(m)(m)(m)(m)(m)qhaU(m)(m)(m")
+    assert spell(rows.take(~idle_wrappers(rows, joined=3, recent=0))) == "SU(mmm)(mm)qhaU(mm)(m"
+    assert spell(rows.take(~idle_wrappers(rows, joined=3, recent=5))) == "SU(mmm)(m)(m)qhaU(m)(m)(m"
+
+
+def test_segments_of_other_tracks_are_not_joined() -> None:
+    rows = build("SU(m)(m)(m)")
+    rows.modality[rows.sequence == 6] = Modality.AUDIO
+    assert spell(rows.take(~idle_wrappers(rows, joined=8, recent=0))) == "SU(m)(m)(m)"
+    both = build("SU((m))((m))")
+    both.modality[both.sequence == 9] = Modality.AUDIO
+    assert spell(both.take(~idle_wrappers(both, joined=8, recent=0))) == "SU((mm))"
 
 
 def test_scenes_of_a_forgotten_turn_continue_into_the_next() -> None:
