@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = parsed.run(parsed)
     except OmniDropError as error:
-        print(f"omnidrop: {error.message} {error.remedy}", file=sys.stderr)
+        print(f"omnidrop: {error.message.rstrip('.')}. {error.remedy}", file=sys.stderr)
         return 2 if isinstance(error, InvalidInput | UnsupportedMedia) else 1
     except KeyboardInterrupt:
         return 130

@@ -8,11 +8,11 @@ are the server's (``server.ping_s``).
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime
 from enum import IntEnum
 
+import anyio
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from stream_service.answers import events
@@ -39,20 +39,24 @@ async def serve(websocket: WebSocket, session: str, fanout: Fanout | None, after
             websocket, session, CloseCode.NO_SUCH_SESSION, "not_found", "There is no such session.", remedy, now
         )
         return
-    sending = asyncio.create_task(_send(websocket, session, fanout, after, now))
-    receiving = asyncio.create_task(_drain(websocket))
-    try:
-        await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (sending, receiving):
-            task.cancel()
-        outcomes = await asyncio.gather(sending, receiving, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
-            raise outcome
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_send, websocket, session, fanout, after, now, tasks.cancel_scope)
+        # What the client sends has no meaning here; reading it is how its leaving is noticed.
+        while (await websocket.receive())["type"] != "websocket.disconnect":
+            pass
+        tasks.cancel_scope.cancel()
 
 
-async def _send(websocket: WebSocket, session: str, fanout: Fanout, after: int, now: datetime) -> None:
+async def _send(
+    websocket: WebSocket, session: str, fanout: Fanout, after: int, now: datetime, scope: anyio.CancelScope
+) -> None:
+    """Send until the session is over, the subscription cannot go on or the client has left; then leave ``scope``."""
+    with suppress(WebSocketDisconnect):
+        await _deliver(websocket, session, fanout, after, now)
+    scope.cancel()
+
+
+async def _deliver(websocket: WebSocket, session: str, fanout: Fanout, after: int, now: datetime) -> None:
     try:
         async with aclosing(fanout.subscribe(after)) as records:
             async for record in records:
@@ -68,12 +72,6 @@ async def _send(websocket: WebSocket, session: str, fanout: Fanout, after: int, 
         remedy = "Subscribe with after=0: this is another session than the one remembered."
         message = f"The session has not reached event {after}."
         await _refuse(websocket, session, CloseCode.AHEAD_OF_LOG, "events_ahead", message, remedy, now)
-
-
-async def _drain(websocket: WebSocket) -> None:
-    """Read until the client leaves; what it sends has no meaning here and is dropped."""
-    while (await websocket.receive())["type"] != "websocket.disconnect":
-        pass
 
 
 async def _refuse(

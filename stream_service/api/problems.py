@@ -18,6 +18,10 @@ from starlette.websockets import WebSocket
 from stream_service.errors import InvalidInput, OmniDropError
 
 _log = logging.getLogger(__name__)
+_ACCEPTED = {
+    "POST": {"Accept-Post": "application/sdp"},
+    "PATCH": {"Accept-Patch": "application/trickle-ice-sdpfrag"},
+}
 _REMEDIES = {
     404: "Check the path; GET /openapi.json lists every route.",
     405: "Use one of the methods in the Allow header.",
@@ -66,6 +70,8 @@ def install(app: FastAPI, count: Callable[[str], None]) -> None:
         response = problem_of(error)
         if isinstance(connection, WebSocket):
             await connection.send_denial_response(response)
+        elif error.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            response.headers.update(_ACCEPTED.get(connection.scope["method"], {}))
         return response
 
     @app.exception_handler(HTTPException)

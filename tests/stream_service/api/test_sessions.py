@@ -1,0 +1,196 @@
+"""Looking at sessions, asking them, and subscribing to them."""
+
+import json
+from typing import Any
+
+import pytest
+from starlette.testclient import WebSocketTestSession
+from starlette.websockets import WebSocketDisconnect
+
+from tests.stream_service.api.conftest import Serve, Service
+from tests.stream_service.fakes import sound
+
+
+def watched(service: Service, path: str = "/whip/door") -> str:
+    """A session that has seen 2 s."""
+    id = service.publish(path)
+    service.sources.sinks[id].on_audio(sound(0.0, 2.0))
+    service.route()
+    return id
+
+
+def read(socket: WebSocketTestSession, count: int) -> list[dict[str, Any]]:
+    return [json.loads(socket.receive_text()) for _ in range(count)]
+
+
+def test_a_question_is_accepted_and_answered_in_events(service: Service) -> None:
+    id = watched(service)
+    answer = service.client.post("/v1/sessions/door/questions", json={"text": "What is this?"})
+    assert answer.status_code == 202
+    question = answer.json()["question"]
+    assert answer.json() == {"question": question, "session": id, "at": 2.0}
+    service.route()
+    with service.subscribe(f"/v1/sessions/{id}/answers") as socket:
+        events = read(socket, 7)
+    assert [event["seq"] for event in events] == list(range(1, 8))
+    assert [event["type"] for event in events] == [
+        "session.started",
+        "window.fused",
+        "question.accepted",
+        "answer.started",
+        "answer.delta",
+        "answer.delta",
+        "answer.done",
+    ]
+    assert events[-1]["text"] == "a red circle."
+    assert {event["session"] for event in events} == {id}
+    assert events[-1]["question"] == question
+
+
+def test_a_subscriber_resumes_after_what_it_has_seen_and_hears_the_end(service: Service) -> None:
+    id = watched(service)
+    with service.subscribe("/v1/sessions/door/answers?after=1") as socket:
+        assert read(socket, 1)[0]["type"] == "window.fused"
+        service.client.post("/v1/sessions/door/questions", json={"text": "What is this?"})
+        assert read(socket, 1)[0]["seq"] == 3
+        assert service.client.delete("/v1/sessions/door").status_code == 204
+        cancelled, closed = read(socket, 2)
+        assert (cancelled["type"], cancelled["reason"]) == ("answer.cancelled", "session closed")
+        assert (closed["type"], closed["seq"], closed["reason"]) == ("session.closed", 5, "closed by a client")
+        with pytest.raises(WebSocketDisconnect) as over:
+            socket.receive_text()
+        assert over.value.code == 1000
+    with service.subscribe(f"/v1/sessions/{id}/answers?after=4") as late:
+        assert read(late, 1) == [closed], "a closed session can still be read to its end"
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "close"),
+    [
+        ("/v1/sessions/nobody/answers", "not_found", 4404),
+        ("/v1/sessions/door/answers?after=99", "events_ahead", 4409),
+        ("/v1/sessions/door/answers?after=0", "events_trimmed", 4410),
+    ],
+)
+def test_a_subscription_that_cannot_be_says_why(serve: Serve, path: str, code: str, close: int) -> None:
+    service = serve(history=2)
+    id = watched(service)
+    service.sources.sinks[id].on_audio(sound(2.0, 2.0))
+    service.sources.sinks[id].on_audio(sound(4.0, 2.0))
+    service.route()
+    with service.subscribe(path) as socket:
+        (error,) = read(socket, 1)
+        assert (error["type"], error["seq"], error["code"]) == ("error", 0, code)
+        assert error["remedy"]
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_text()
+        assert closed.value.code == close
+    if code == "events_trimmed":
+        assert "after=2" in error["remedy"]
+
+
+def test_subscribers_leave_without_trace_and_may_say_anything(service: Service) -> None:
+    watched(service)
+    with service.subscribe("/v1/sessions/door/answers") as socket:
+        read(socket, 2)
+        socket.send_text("hello")
+        assert service.client.get("/v1/sessions/door").json()["subscribers"] == 1
+    assert service.client.get("/v1/sessions/door").json()["subscribers"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("", "empty"), ("  ", "empty"), ("why " * 2_500, "characters")], ids=["empty", "blank", "long"]
+)
+def test_a_question_of_the_wrong_length(service: Service, text: str, told: str) -> None:
+    watched(service)
+    answer = service.client.post("/v1/sessions/door/questions", json={"text": text})
+    assert answer.status_code == 400
+    problem = answer.json()
+    assert (problem["code"], problem["field"]) == ("invalid_question", "text")
+    assert told in problem["detail"]
+    assert problem["remedy"]
+
+
+@pytest.mark.parametrize("body", ['{"text": 7}', '{"txt": "What?"}', "{", '"What?"', ""])
+def test_a_body_that_is_no_question_names_what_is_wrong(service: Service, body: str) -> None:
+    watched(service)
+    answer = service.client.post(
+        "/v1/sessions/door/questions", content=body, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "invalid_input"
+    assert answer.json()["field"]
+
+
+def test_a_question_before_the_first_window_says_when_to_ask(service: Service) -> None:
+    service.publish("/whip/door")
+    answer = service.client.post("/v1/sessions/door/questions", json={"text": "What is this?"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert answer.headers["retry-after"] == "2"
+
+
+def test_a_question_can_be_cancelled_once(service: Service) -> None:
+    watched(service)
+    service.engine.prompt = False
+    question = service.client.post("/v1/sessions/door/questions", json={"text": "What is this?"}).json()["question"]
+    assert service.client.delete(f"/v1/sessions/door/questions/{question}").status_code == 202
+    service.route()
+    assert service.client.delete(f"/v1/sessions/door/questions/{question}").status_code == 404
+
+
+def test_talking_is_chosen_and_keyed(service: Service) -> None:
+    watched(service)
+    talk = "/v1/sessions/door/talk"
+    assert service.client.post(talk, json={"action": "press"}).status_code == 409
+    assert service.client.put(talk, json={"mode": "push_to_talk"}).json() == {"mode": "push_to_talk"}
+    assert service.client.post(talk, json={"action": "press"}).status_code == 202
+    assert service.client.post(talk, json={"action": "release"}).status_code == 202
+    assert service.client.put(talk, json={"mode": "shout"}).status_code == 400
+    assert service.listener.calls == ["hands_free", "push_to_talk", "press", "release"]
+
+
+def test_sessions_are_listed_and_shown(service: Service) -> None:
+    id = watched(service)
+    view = service.client.get(f"/v1/sessions/{id}").json()
+    assert service.client.get("/v1/sessions").json() == {"sessions": [view]}
+    assert view == {
+        "session": id,
+        "name": "door",
+        "state": "live",
+        "talk": "hands_free",
+        "barge_in": "interrupt",
+        "at": 2.0,
+        "seq": 2,
+        "windows": 1,
+        "windows_in_flight": 0,
+        "questions": [],
+        "subscribers": 0,
+        "source": {"frames": 60.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/sessions/nobody"),
+        ("DELETE", "/v1/sessions/nobody"),
+        ("POST", "/v1/sessions/nobody/questions"),
+        ("PUT", "/v1/sessions/nobody/talk"),
+    ],
+)
+def test_an_unknown_session_is_a_problem(service: Service, method: str, path: str) -> None:
+    answer = service.client.request(
+        method,
+        path,
+        json={"text": "?", "mode": "off"}
+        and {"questions": {"text": "What?"}, "talk": {"mode": "off"}}.get(path.rpartition("/")[2]),
+    )
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_info_tells_the_page_what_it_needs(service: Service) -> None:
+    info = service.client.get("/v1/info").json()
+    assert info["model"]["frame_size"] == [168, 168]
+    assert info["limits"] == {"question_chars": 2000, "sdp_bytes": 2000, "sessions": 8, "grace_s": 30.0}
+    assert info["speech"] is True
+    assert info["ice_servers"][0] == {"urls": ["stun:stun.example.org"]}
