@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -103,17 +103,24 @@ def _explain(error: ValidationError) -> InvalidConfig:
 
 
 def _nearest(place: list[str]) -> str:
+    """What the last part of ``place`` was probably meant to be."""
     section: type[BaseModel] = Config
     for part in place[:-1]:
-        inner = section.model_fields[part].annotation if part in section.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        section = inner
+        if part in section.model_fields:
+            section = _section_of(section.model_fields[part].annotation) or section
     known = list(section.model_fields)
     close = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
     if close:
         return f"Did you mean {'.'.join([*place[:-1], close[0]])}?"
     return f"Known here: {', '.join(known)}."
+
+
+def _section_of(annotation: object) -> type[BaseModel] | None:
+    """The model that a field holds, itself or in a tuple."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
 
 
 def reference() -> str:
