@@ -47,7 +47,8 @@ def read_offer(text: str, max_bytes: int) -> Offer:
     """
     check_size(text, max_bytes)
     lines = list(_usable_lines(text))
-    media = _parse("\r\n".join(lines) + "\r\n").media
+    session = _parse("\r\n".join(lines) + "\r\n")
+    media = session.media
     if not media:
         raise InvalidSdp("the offer has no media section", remedy=_REMEDY, field="sdp")
     codecs: dict[Kind, tuple[str, ...]] = {}
@@ -59,7 +60,11 @@ def read_offer(text: str, max_bytes: int) -> Offer:
             remedy="Send at most one video and one audio track.",
             field="sdp",
         )
-    if len(media) > 1 and not any(line.startswith("a=group:BUNDLE") for line in lines):
+    mids = [section.rtp.muxId for section in media]
+    bundles = [group.items for group in session.group if group.semantic == "BUNDLE"]
+    if len(set(mids)) != len(mids) or len(bundles) > 1 or sorted(*bundles or [mids]) != sorted(mids):
+        raise InvalidSdp("the offer's BUNDLE group and its a=mid lines disagree", remedy=_REMEDY, field="sdp")
+    if len(media) > 1 and not bundles:
         raise InvalidSdp("the offer does not bundle its tracks", remedy="Use the max-bundle policy.", field="sdp")
     return Offer("\r\n".join(lines) + "\r\n", codecs, answer_passive=media[0].dtls.role == "auto")
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stream_service.errors import InvalidSdp, OmniDropError, TooLarge, UnsupportedMedia
 from stream_service.media.offer import read_offer
@@ -19,6 +23,10 @@ HEAD = "v=0\no=- 1 1 IN IP4 127.0.0.1\ns=-\nt=0 0\na=group:BUNDLE 0 1\n"
 VIDEO = f"m=video 9 UDP/TLS/RTP/SAVPF 96 97\na=mid:0\na=rtpmap:96 VP8/90000\na=rtpmap:97 VP9/90000\n{COMMON}"
 AUDIO = f"m=audio 9 UDP/TLS/RTP/SAVPF 111 0\na=mid:1\na=rtpmap:111 opus/48000/2\na=rtpmap:0 PCMU/8000\n{COMMON}"
 GOOD = HEAD + VIDEO + AUDIO
+
+
+def alone(section: str) -> str:
+    return HEAD.replace("BUNDLE 0 1", f"BUNDLE {'0' if 'm=video' in section else '1'}") + section
 
 
 def h264(profile: str, mode: str = "packetization-mode=1;") -> str:
@@ -39,7 +47,7 @@ def test_a_browsers_offer_is_taken() -> None:
     assert offer.answer_passive
 
 
-@pytest.mark.parametrize("text", [HEAD + VIDEO, HEAD + AUDIO])
+@pytest.mark.parametrize("text", [alone(VIDEO), alone(AUDIO)])
 def test_one_track_is_enough(text: str) -> None:
     assert len(read_offer(text, 64_000).codecs) == 1
 
@@ -50,15 +58,15 @@ def test_a_sender_that_waits_for_our_handshake_is_not_made_to_wait() -> None:
 
 @pytest.mark.parametrize("profile", ["42e01f", "42c01f", "42001f", "42001e"])
 def test_baseline_profiles_are_taken(profile: str) -> None:
-    assert read_offer(HEAD + h264(profile), 64_000).codecs == {"video": ("video/h264",)}
+    assert read_offer(alone(h264(profile)), 64_000).codecs == {"video": ("video/h264",)}
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (HEAD + VIDEO.replace("VP8", "AV1"), "VP9"),
-        (HEAD + h264("640c1f"), "H264"),
-        (HEAD + h264("42e01f", mode=""), "H264"),
+        (alone(VIDEO.replace("VP8", "AV1")), "VP9"),
+        (alone(h264("640c1f")), "H264"),
+        (alone(h264("42e01f", mode="")), "H264"),
         (HEAD + AUDIO.replace("opus/48000/2", "MP4A-LATM/48000").replace("PCMU/8000", "G729/8000"), "G729"),
         (HEAD + VIDEO + "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\na=mid:2\n" + COMMON, "application"),
     ],
@@ -86,6 +94,9 @@ def test_a_codec_that_we_do_not_have_is_named_with_those_that_we_have(text: str,
         (GOOD.replace("actpass", "holdconn"), "malformed"),
         (GOOD.replace("sha-256", "md5"), "fingerprint"),
         (GOOD.replace("a=group:BUNDLE 0 1\n", ""), "bundle"),
+        (GOOD.replace("BUNDLE 0 1", "BUNDLE 0 2"), "BUNDLE"),
+        (GOOD.replace("BUNDLE 0 1", "BUNDLE"), "BUNDLE"),
+        (GOOD.replace("a=mid:1", "a=mid:0"), "BUNDLE"),
         (GOOD + VIDEO.replace("mid:0", "mid:2"), "more than one"),
         (GOOD.replace("m=video 9", "m=video nine"), "malformed"),
         (GOOD.replace("a=rtpmap:96 VP8/90000", "a=rtpmap:96"), "malformed"),
@@ -116,3 +127,68 @@ def test_hidden_addresses_and_the_end_of_candidates_are_left_out() -> None:
     offer = read_offer(GOOD + "\n".join(lines) + "\n", 64_000)
     kept = [line for line in offer.sdp.splitlines() if "candidate" in line]
     assert kept == [lines[1]]
+
+
+FFMPEG = """v=0
+o=FFmpeg 4489045141692799359 2 IN IP4 127.0.0.1
+s=FFmpegPublishSession
+t=0 0
+a=group:BUNDLE 0 1
+a=extmap-allow-mixed
+a=msid-semantic: WMS
+m=audio 9 UDP/TLS/RTP/SAVPF 111
+c=IN IP4 0.0.0.0
+a=ice-ufrag:2464b3f0
+a=ice-pwd:43eabef570f621f19c799493033ae4b2
+a=fingerprint:sha-256 FA:9A:55:CE:E8:1A:F5:11:31:CA:9B:18:D8:EF:C7:16:18:1B:2C:6B:A4:66:3F:89:07:0C:04:AB:3B:E9:BD:16
+a=setup:passive
+a=mid:0
+a=sendonly
+a=msid:FFmpeg audio
+a=rtcp-mux
+a=rtpmap:111 opus/48000/2
+a=ssrc:3850040939 cname:FFmpeg
+a=ssrc:3850040939 msid:FFmpeg audio
+m=video 9 UDP/TLS/RTP/SAVPF 106 105
+c=IN IP4 0.0.0.0
+a=ice-ufrag:2464b3f0
+a=ice-pwd:43eabef570f621f19c799493033ae4b2
+a=fingerprint:sha-256 FA:9A:55:CE:E8:1A:F5:11:31:CA:9B:18:D8:EF:C7:16:18:1B:2C:6B:A4:66:3F:89:07:0C:04:AB:3B:E9:BD:16
+a=setup:passive
+a=mid:1
+a=sendonly
+a=msid:FFmpeg video
+a=rtcp-mux
+a=rtcp-rsize
+a=rtpmap:106 H264/90000
+a=fmtp:106 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001e
+a=rtcp-fb:106 nack
+a=rtpmap:105 rtx/90000
+a=fmtp:105 apt=106
+a=ssrc-group:FID 3850040940 3850040941
+a=ssrc:3850040940 cname:FFmpeg
+"""
+"""What ffmpeg 9's ``whip`` muxer offered."""
+
+
+def test_ffmpegs_offer_is_taken_and_it_stays_the_handshakes_server() -> None:
+    offer = read_offer(FFMPEG, 64_000)
+    assert offer.codecs == {"audio": ("audio/opus",), "video": ("video/h264",)}
+    assert not offer.answer_passive
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_whatever_happens_to_an_offer_the_error_is_ours(data: st.DataObject) -> None:
+    lines = data.draw(st.sampled_from([GOOD, FFMPEG])).splitlines()
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        cut = data.draw(st.integers(0, len(lines[at])))
+        noise = data.draw(st.sampled_from(["", " ", ":", "a=", "-1", "99999999999", "\x00", "é", "/", "m=video 9"]))
+        lines[at : at + 1] = data.draw(
+            st.sampled_from(
+                [[], [lines[at], lines[at]], [lines[at][:cut] + noise + lines[at][cut:]], [lines[at][:cut]]]
+            )
+        ) or ["a=x"]
+    with contextlib.suppress(OmniDropError):
+        read_offer("\n".join(lines), 64_000)

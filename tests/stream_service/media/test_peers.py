@@ -1,0 +1,216 @@
+"""WHIP on the loopback: an aiortc peer as the camera, real ICE, DTLS and codecs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from aioice import Connection
+from aiortc import RTCSessionDescription
+from aiortc.rtcicetransport import candidate_from_aioice
+from aiortc.sdp import candidate_to_sdp
+
+from stream_service.errors import (
+    Conflict,
+    InvalidSdp,
+    NotFound,
+    PreconditionFailed,
+    PreconditionRequired,
+    UnsupportedMedia,
+)
+from stream_service.media import MediaSettings, Peers
+from stream_service.media.fragment import Fragment, read_fragment, write_fragment
+from stream_service.media.restart import Restart, make_restartable
+from stream_service.types import BreakKind, MediaBreak
+
+pytestmark = pytest.mark.default
+MakeCamera = Callable[..., Any]
+
+
+async def test_picture_and_sound_stay_within_40_ms(peers: Peers, camera: MakeCamera, listener: Any) -> None:
+    await camera().publish(peers, "s", listener)
+    await listener.until(lambda seen: len(seen.beeps) >= 6 and len(seen.flashes) >= 6)
+    skews = [abs(flash - beep) for beep in listener.beeps for flash in listener.flashes if abs(flash - beep) < 0.5]
+    assert len(skews) >= 5
+    assert np.percentile(skews, 95) <= 0.040
+    stats = peers.stats("s")
+    assert stats["av_aligned"] == 1.0
+    assert stats["av_skew_ms_p95"] <= 40
+    assert (stats["packets_lost"], stats["breaks"]) == (0, 0)
+
+
+@pytest.mark.parametrize("kinds", [{"video": True, "audio": False}, {"video": False, "audio": True}])
+async def test_one_track_is_enough(peers: Peers, camera: MakeCamera, listener: Any, kinds: dict[str, bool]) -> None:
+    await camera(**kinds).publish(peers, "s", listener)
+    await listener.until(lambda seen: len(seen.frames) >= 10 or len(seen.chunks) >= 10)
+    assert listener.told == [(kinds["video"], kinds["audio"])]
+    assert bool(listener.frames) == kinds["video"]
+    assert bool(listener.chunks) == kinds["audio"]
+
+
+async def test_the_answer_leaves_the_handshake_to_the_camera(peers: Peers, camera: MakeCamera, listener: Any) -> None:
+    published = await peers.publish("s", await camera().offer(), listener)
+    assert published.answer.count("a=setup:passive") == 2
+    assert published.answer.count("a=recvonly") == 2
+    assert "b=AS:2000" in published.answer
+    assert published.etag.startswith('"')
+
+
+async def test_a_camera_that_leaves_is_told_and_one_that_returns_rejoins(
+    peers: Peers, camera: MakeCamera, listener: Any
+) -> None:
+    first = camera()
+    await first.publish(peers, "s", listener)
+    await listener.until(lambda seen: len(seen.frames) >= 20 and len(seen.chunks) >= 20)
+    await first.close()
+    await listener.until(lambda seen: isinstance(seen.told[-1], str))
+    last = max(listener.frames[-1].at, listener.chunks[-1].end)
+    await camera().publish(peers, "s", listener)
+    heard = len(listener.frames)
+    await listener.until(lambda seen: len(seen.frames) >= heard + 10)
+    assert listener.told[2:4] == [(True, True), "back"]
+    brk = listener.told[4]
+    assert isinstance(brk, MediaBreak)
+    assert brk.kind is BreakKind.GAP
+    assert last < brk.at < last + 10
+    assert listener.frames[heard].at == pytest.approx(brk.at, abs=0.3)
+
+
+async def test_a_refused_offer_leaves_the_source_alone(peers: Peers, camera: MakeCamera, listener: Any) -> None:
+    source = camera()
+    await source.publish(peers, "s", listener)
+    await listener.until(lambda seen: len(seen.frames) >= 5)
+    offer = await camera(audio=False).offer()
+    for bad, error in (
+        ("v=0\r\n", InvalidSdp),
+        (offer.replace("VP8", "AV1").replace("H264", "H266"), UnsupportedMedia),
+    ):
+        with pytest.raises(error):
+            await peers.publish("s", bad, listener)
+    heard = len(listener.frames)
+    await listener.until(lambda seen: len(seen.frames) >= heard + 10)
+    assert listener.told == [(True, True)]
+
+
+async def test_a_camera_that_is_turned_breaks_the_segment(peers: Peers, camera: MakeCamera, listener: Any) -> None:
+    source = camera(audio=False)
+    await source.publish(peers, "s", listener)
+    await listener.until(lambda seen: len(seen.frames) >= 10)
+    source.flashes.size = (240, 320)
+    await listener.until(lambda seen: len(seen.told) >= 2)
+    assert listener.told[1].kind is BreakKind.RESOLUTION
+    assert listener.frames[-1].pixels().shape == (32, 32, 3)
+
+
+async def test_a_camera_that_stops_sending_is_noticed(peers: Peers, camera: MakeCamera, listener: Any) -> None:
+    source = camera()
+    await source.publish(peers, "s", listener)
+    await listener.until(lambda seen: len(seen.frames) >= 10)
+    for sender in source.connection.getSenders():
+        sender.replaceTrack(None)
+    await listener.until(lambda seen: len(seen.told) >= 2)
+    assert listener.told[1].startswith("no media for")
+
+
+async def test_a_camera_that_never_connects_is_lost(camera: MakeCamera, listener: Any) -> None:
+    peers = Peers(MediaSettings(connect_s=0.3), (32, 32))
+    await peers.publish("s", await camera().offer(), listener)
+    await listener.until(lambda seen: len(seen.told) >= 2)
+    assert listener.told[1].startswith("no media for")
+    await peers.stop()
+
+
+async def test_hidden_addresses_neither_break_nor_delay(peers: Peers, camera: MakeCamera, listener: Any) -> None:
+    source = camera(audio=False)
+    offer = await source.offer()
+    lines = [line for line in offer.splitlines() if "candidate" not in line]
+    hidden = "a=candidate:1 1 udp 2113937151 9c6c1e6e-1111-2222-3333-444444444444.local 53773 typ host"
+    async with asyncio.timeout(0.9):
+        published = await peers.publish("s", "\r\n".join([*lines, hidden, "a=end-of-candidates"]) + "\r\n", listener)
+    await source.connection.setRemoteDescription(RTCSessionDescription(published.answer, "answer"))
+    await listener.until(lambda seen: len(seen.frames) >= 5)
+
+
+async def test_sessions_do_not_feel_each_other(peers: Peers, camera: MakeCamera, listener: Any) -> None:
+    other = type(listener)()
+    leaving = camera(audio=False)
+    await camera(audio=False).publish(peers, "a", listener)
+    await leaving.publish(peers, "b", other)
+    await other.until(lambda seen: len(seen.frames) >= 5)
+    await leaving.close()
+    await peers.end("b")
+    heard = len(listener.frames)
+    await listener.until(lambda seen: len(seen.frames) >= heard + 10)
+    assert listener.told == [(True, False)]
+    with pytest.raises(NotFound):
+        peers.stats("b")
+
+
+async def test_trickle_asks_for_the_right_ice_session(peers: Peers, camera: MakeCamera, listener: Any) -> None:
+    published = await peers.publish("s", await camera().offer(), listener)
+    fragment = "a=candidate:1 1 udp 2113937151 127.0.0.1 53773 typ host\r\na=end-of-candidates\r\n"
+    with pytest.raises(PreconditionRequired):
+        await peers.trickle("s", fragment, None)
+    with pytest.raises(PreconditionFailed):
+        await peers.trickle("s", fragment, '"another"')
+    with pytest.raises(NotFound):
+        await peers.trickle("nobody", fragment, published.etag)
+    with pytest.raises(InvalidSdp):
+        await peers.trickle("s", "nonsense", published.etag)
+    with pytest.raises(InvalidSdp):
+        await peers.trickle("s", fragment, "*")
+    trickled = await peers.trickle("s", fragment, published.etag)
+    assert (trickled.answer, trickled.etag) == (None, None)
+
+
+async def test_ice_restarts_under_a_running_source(peers: Peers, camera: MakeCamera, listener: Any) -> None:
+    source = camera()
+    make_restartable(transport := source.connection.getTransceivers()[0].sender.transport.transport)
+    published = await source.publish(peers, "s", listener)
+    await listener.until(lambda seen: len(seen.frames) >= 10)
+    before = peers._sources["s"].peer._transport().transport._connection
+    restart = Restart(transport, ())
+    ufrag, password, candidates = await restart.prepare()
+    trickled = await peers.trickle("s", write_fragment(ufrag, password, candidates, "0"), "*")
+    assert trickled.etag not in (None, published.etag)
+    assert trickled.answer is not None
+    remote = read_fragment(trickled.answer, 64_000)
+    await restart.trickle(remote.candidates)
+    assert await restart.run(remote, 5.0)
+    heard = len(listener.frames)
+    await listener.until(lambda seen: len(seen.frames) >= heard + 30)
+    after = peers._sources["s"].peer._transport().transport._connection
+    assert after is not before
+    assert before._closed
+    assert listener.told == [(True, True)]
+    with pytest.raises(PreconditionFailed):
+        await peers.trickle("s", "a=end-of-candidates\r\n", published.etag)
+
+
+async def test_a_restart_that_fails_leaves_the_source_running(peers: Peers, camera: MakeCamera, listener: Any) -> None:
+    source = camera(audio=False)
+    await source.publish(peers, "s", listener)
+    await listener.until(lambda seen: len(seen.frames) >= 5)
+    transport = peers._sources["s"].peer._transport().transport
+    restart = Restart(transport, ())
+    await restart.prepare()
+    assert not await restart.run(Fragment("abcd", "abcdefghijklmnopqrstuvwx", ()), 0.2)
+    heard = len(listener.frames)
+    await listener.until(lambda seen: len(seen.frames) >= heard + 10)
+
+
+async def test_a_connection_that_is_over_cannot_restart(peers: Peers, camera: MakeCamera, listener: Any) -> None:
+    source = camera(audio=False)
+    await source.publish(peers, "s", listener)
+    await listener.until(lambda seen: len(seen.frames) >= 5)
+    await source.close()
+    await listener.until(lambda seen: isinstance(seen.told[-1], str))
+    connection = Connection(ice_controlling=True)
+    await connection.gather_candidates()
+    candidates = [candidate_to_sdp(candidate_from_aioice(c)) for c in connection.local_candidates]
+    with pytest.raises(Conflict):
+        await peers.trickle("s", write_fragment("abcd", "abcdefghijklmnopqrstuvwx", candidates, "0"), "*")
+    await connection.close()
