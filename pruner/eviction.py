@@ -144,15 +144,15 @@ def surviving(
     """
     media = np.flatnonzero(rows.media)
     chunk, modality = rows.chunk[media], rows.modality[media]
-    numbers, counts = np.unique(chunk, return_counts=True)
-    quota = dict(zip(numbers.tolist(), quotas(numbers, counts, limit, rule).tolist(), strict=True))
+    numbers, index, counts = np.unique(chunk, return_inverse=True, return_counts=True)
+    quota = quotas(numbers, counts, limit, rule)[index]
     stays = ~rows.media
     stays[media] = choose_tokens(chunk, modality, new[media], importance[media], quota)
     return stays
 
 
 def choose_tokens(
-    chunk: Counts, modality: Counts, new: Values, importance: Values, quota: dict[int, int]
+    chunk: Counts, modality: Counts, new: Values, importance: Values, quota: Counts
 ) -> npt.NDArray[np.bool_]:
     """Which tokens stay when each chunk keeps the most informative ones of its quota.
 
@@ -160,7 +160,7 @@ def choose_tokens(
         chunk, modality: int [n], tokens in sequence order.
         new: float [n], novelty of each token; compared within a chunk and modality only.
         importance: float [n] in [0, 1], the most that an earlier question cared, relative to its best token.
-        quota: tokens to keep by chunk; a chunk that is missing keeps none.
+        quota: int [n], tokens that each token's chunk keeps.
 
     Returns:
         bool [n]. Of equal tokens the later stays.
@@ -172,9 +172,8 @@ def choose_tokens(
     information[order] = (rank + 1) / size + importance[order]
     order = np.lexsort((np.arange(total), information, chunk))
     rank, size = _rank_in_runs(chunk[order])
-    allowed = np.asarray([quota.get(int(number), 0) for number in chunk[order]])
     stays = np.zeros(total, dtype=np.bool_)
-    stays[order] = rank >= size - allowed
+    stays[order] = rank >= size - quota[order]
     return stays
 
 

@@ -73,13 +73,15 @@ def test_without_room_for_any_floor_one_chunk_stays() -> None:
 def test_the_least_informative_go_first_within_a_chunk() -> None:
     chunk, modality = np.zeros(6, dtype=int), np.asarray([1, 1, 1, 1, 2, 2])
     new = np.asarray([0.9, 0.1, 0.5, 0.3, 0.02, 0.01])
-    stays = choose_tokens(chunk, modality, new, np.zeros(6), {0: 3})
+    stays = choose_tokens(chunk, modality, new, np.zeros(6), np.full(6, 3))
     assert np.flatnonzero(stays).tolist() == [0, 2, 4]  # sound is ranked against sound
 
 
 def test_what_a_question_cared_for_is_spared() -> None:
     importance = np.asarray([0, 1.0, 0, 0])
-    stays = choose_tokens(np.zeros(4, dtype=int), np.ones(4, dtype=int), np.asarray([4, 1, 3, 2]), importance, {0: 2})
+    stays = choose_tokens(
+        np.zeros(4, dtype=int), np.ones(4, dtype=int), np.asarray([4, 1, 3, 2]), importance, np.full(4, 2)
+    )
     assert np.flatnonzero(stays).tolist() == [0, 1]
 
 
@@ -88,9 +90,9 @@ def test_what_a_question_cared_for_is_spared() -> None:
 def test_every_chunk_keeps_exactly_its_quota(chunks: int, size: int, data: st.DataObject) -> None:
     quota = {number: data.draw(st.integers(0, size)) for number in range(chunks)}
     chunk = np.repeat(np.arange(chunks), size)
-    random = np.random.default_rng(size)
+    random, allowed = np.random.default_rng(size), np.repeat(list(quota.values()), size)
     stays = choose_tokens(
-        chunk, random.integers(1, 3, len(chunk)), random.random(len(chunk)), np.zeros(len(chunk)), quota
+        chunk, random.integers(1, 3, len(chunk)), random.random(len(chunk)), np.zeros(len(chunk)), allowed
     )
     assert {number: int(stays[chunk == number].sum()) for number in range(chunks)} == quota
 
