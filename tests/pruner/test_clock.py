@@ -34,7 +34,7 @@ def text(ids: range) -> TokenRows:
     return TokenRows.make(np.asarray(ids, dtype=np.int64), sequence=0, role=Role.QUESTION, turn=0)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10_000), st.integers(450, 2_000), st.integers(1, 60))
 def test_positions_fit_keep_their_order_and_recent_distances(seed: int, limit: int, need: int) -> None:
     rows, next_id = conversation(seed)

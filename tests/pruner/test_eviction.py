@@ -21,7 +21,7 @@ def pasts(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return np.cumsum(gaps), np.asarray(counts)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(pasts(), st.integers(0, 2_000))
 def test_quotas_fill_the_limit_and_stay_within_bounds(past: tuple[np.ndarray, np.ndarray], limit: int) -> None:
     chunk, count = past
@@ -35,6 +35,7 @@ def test_quotas_fill_the_limit_and_stay_within_bounds(past: tuple[np.ndarray, np
         assert int(keep.sum()) == min(limit, int(count.sum()))
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(2, 60), st.integers(20, 80))
 def test_quotas_shrink_smoothly_with_age(chunks: int, size: int) -> None:
     keep = quotas(np.arange(chunks), np.full(chunks, size), chunks * size // 2, RULE)

@@ -47,7 +47,7 @@ SCRIPTS = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(SCRIPTS, st.integers(0, 40))
 def test_leaving_text_leaves_a_well_formed_sequence(script: str, excess: int) -> None:
     rows = build(script)

@@ -66,7 +66,7 @@ def test_nothing_falls_below_the_floor() -> None:
     assert live(12, 6, Constant(1.0), floor=10).alive(7)[6:] == (7,) * 6
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     schedules(),
     st.integers(128, 20_000),
@@ -106,6 +106,7 @@ def test_more_pruning_never_keeps_more(schedule: Schedule, count: int, one: floa
     )
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.floats(0.01, 0.99), st.integers(100, 5_000))
 def test_an_unreachable_target_says_what_is_reachable(target: float, count: int) -> None:
     schedule = live(12, 6, Sigmoid())

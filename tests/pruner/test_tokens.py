@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pruner.errors import BudgetError
@@ -27,6 +27,7 @@ def test_text_positions_are_equal_on_all_axes() -> None:
     assert not made.media.any()
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=8), st.randoms(use_true_random=False))
 def test_what_was_appended_and_kept_is_what_is_there(sizes: list[tuple[int, bool]], random: object) -> None:
     table, parts, first = TokenTable(64), [], 0
