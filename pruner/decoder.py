@@ -95,10 +95,10 @@ class LayeredDecoder:
     @torch.inference_mode()
     def guide(self, items: Sequence[Query]) -> list[Guided]:
         """Adds questions to their stores and runs the deep layers over everything kept."""
-        media = [self._media(item.store) for item in items]
-        self._shallow(items, [self._watching(item, index) for item, index in zip(items, media, strict=True)])
-        passes = [self._deep(item, index) for item, index in zip(items, media, strict=True)]
-        return self._deepen(passes)
+        # copied to the device before anything runs there, since a later copy would wait for it
+        rows = [self._kinds(item) for item in items]
+        self._shallow(items, [self._watching(item, media) for item, (media, _) in zip(items, rows, strict=True)])
+        return self._deepen([self._deep(item, *kinds) for item, kinds in zip(items, rows, strict=True)])
 
     @torch.inference_mode()
     def prefill(
@@ -159,12 +159,8 @@ class LayeredDecoder:
         starts = [item.store.begin(item.rows) for item in items]
         spans = _spans([len(item.rows) for item in items])
         hidden = _join([item.embeddings for item in items], 0)
-        angles = self._stack.angles(
-            _join(
-                [item.store.positions[:, start : item.store.length] for item, start in zip(items, starts, strict=True)],
-                1,
-            )
-        )
+        new = [item.store.positions[:, start : item.store.length] for item, start in zip(items, starts, strict=True)]
+        angles = self._stack.angles(_join(new, 1))
         for layer in range(self.depth):
             q, k, v = self._stack.project(layer, hidden)
             q, turned = self._stack.rotate(q, angles), self._stack.rotate(k, angles)
@@ -205,18 +201,19 @@ class LayeredDecoder:
 
     # The deep half.
 
-    def _media(self, store: FusionStore) -> Tensor:
-        """Rows of the store that are audiovisual, on the device."""
-        return torch.from_numpy(np.flatnonzero(store.rows.media)).to(self._stack.device)
+    def _kinds(self, item: Query) -> tuple[Tensor, Tensor]:
+        """Rows that will be audiovisual and rows that will not, once the question is in the store; on the device."""
+        media = np.concatenate((item.store.rows.media, item.rows.media))
+        media_rows, text_rows = (torch.from_numpy(np.flatnonzero(which)) for which in (media, ~media))
+        return media_rows.to(self._stack.device), text_rows.to(self._stack.device)
 
     def _cache(self, text: int, media: int, pruner: LayerPruner, answer: int) -> DeepCache:
         alive = np.concatenate(([media], media - np.cumsum(pruner.drops)))[self.depth : self._stack.layers]
         return DeepCache(self._stack, [text + int(count) for count in alive], answer)
 
-    def _deep(self, item: Query, media: Tensor) -> DeepPass:
+    def _deep(self, item: Query, media: Tensor, text: Tensor) -> DeepPass:
         store = item.store
         used = slice(0, store.length)
-        text = torch.from_numpy(np.flatnonzero(~store.rows.media)).to(self._stack.device)
         one = DeepPass(
             store.hidden[used],
             self._stack.angles(store.positions[:, used]),
@@ -253,8 +250,7 @@ class LayeredDecoder:
         q = self._stack.rotate(q, one.angles)
         keys, values = one.cache.extend(layer - self.depth, self._stack.rotate(k, one.angles), v)
         body = q.shape[1] - one.tail
-        corner = causal_corner(one.tail, self._stack.dtype, self._stack.device)
-        tail, weights = watch(q[:, body:], keys, values, corner)
+        tail, weights = watch(q[:, body:], keys, values, one.corner)
         if len(one.media):
             one.pruner.observe(layer, weights[:, :, one.media])
         if not body:

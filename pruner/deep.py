@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pruner.attention import causal_corner
 from pruner.families.stack import Angles, TextStack
 from pruner.guidance import LayerPruner
 
@@ -49,7 +50,7 @@ class DeepPass:
 
     Args:
         hidden: [n, hidden_size], the rows' input of the first deep layer.
-        positions: int64 [3, n] on the device.
+        angles: of the rows.
         media: int64 [a] on the device, ascending: which rows are audiovisual.
         text: int64 [n - a] on the device, ascending: the others.
         tail: how many of the last rows ask.
@@ -58,6 +59,7 @@ class DeepPass:
 
     Attributes:
         alive: for every deep layer so far, the original row numbers of the audiovisual tokens that enter it.
+        corner: mask of the asking rows among themselves.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class DeepPass:
         self.cache = cache
         self.alive: list[Tensor] = []
         self.media = media
+        self.corner = causal_corner(tail, hidden.dtype, hidden.device)
         self._text = text
         self._original = media
 
