@@ -198,6 +198,9 @@ class Error(Envelope):
     message: str = Field(description="What went wrong.")
     remedy: str = Field(description="What the client can do.")
     question: str | None = Field(default=None, description="The question that it ended, if any.")
+    resume_after: int | None = Field(
+        default=None, description="Where a subscription that was refused for its `after` can begin instead."
+    )
 
 
 Event = Annotated[

@@ -33,50 +33,61 @@ class CloseCode(IntEnum):
 async def serve(websocket: WebSocket, session: str, fanout: Fanout | None, after: int, now: datetime) -> None:
     """Accept the socket and send every event after number ``after`` until one side leaves."""
     await websocket.accept()
-    if fanout is None:
-        remedy = "Check the id or name, or publish a source first; sessions end when their source is gone."
-        await _refuse(
-            websocket, session, CloseCode.NO_SUCH_SESSION, "not_found", "There is no such session.", remedy, now
-        )
-        return
+    line = _Line(websocket, session, now)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_send, websocket, session, fanout, after, now, tasks.cancel_scope)
+        tasks.start_soon(line.send, fanout, after, tasks.cancel_scope)
         # What the client sends has no meaning here; reading it is how its leaving is noticed.
         while (await websocket.receive())["type"] != "websocket.disconnect":
             pass
         tasks.cancel_scope.cancel()
 
 
-async def _send(
-    websocket: WebSocket, session: str, fanout: Fanout, after: int, now: datetime, scope: anyio.CancelScope
-) -> None:
-    """Send until the session is over, the subscription cannot go on or the client has left; then leave ``scope``."""
-    with suppress(WebSocketDisconnect):
-        await _deliver(websocket, session, fanout, after, now)
-    scope.cancel()
+class _Line:
+    """The sending side of one accepted socket."""
 
+    def __init__(self, websocket: WebSocket, session: str, now: datetime) -> None:
+        self._websocket = websocket
+        self._session = session
+        self._now = now
 
-async def _deliver(websocket: WebSocket, session: str, fanout: Fanout, after: int, now: datetime) -> None:
-    try:
-        async with aclosing(fanout.subscribe(after)) as records:
-            async for record in records:
-                await websocket.send_text(record.json)
-        await websocket.close(CloseCode.SESSION_OVER)
-    except SubscriberTooSlow:
-        await websocket.close(CloseCode.TRY_AGAIN_LATER, "resume with after=SEQ of the last event received")
-    except LogTrimmed as error:
-        remedy = f"Subscribe with after={error.oldest - 1}: earlier events are gone."
-        message = f"The events after {after} are no longer held."
-        await _refuse(websocket, session, CloseCode.LOG_TRIMMED, "events_trimmed", message, remedy, now)
-    except AheadOfLog:
-        remedy = "Subscribe with after=0: this is another session than the one remembered."
-        message = f"The session has not reached event {after}."
-        await _refuse(websocket, session, CloseCode.AHEAD_OF_LOG, "events_ahead", message, remedy, now)
+    async def send(self, fanout: Fanout | None, after: int, scope: anyio.CancelScope) -> None:
+        """Send until the session is over, nothing can follow or the client has left; then leave ``scope``."""
+        with suppress(WebSocketDisconnect):
+            if fanout is None:
+                remedy = "Check the id or name, or publish a source first; sessions end when their source is gone."
+                await self._refuse(CloseCode.NO_SUCH_SESSION, "not_found", "There is no such session.", remedy)
+            else:
+                await self._deliver(fanout, after)
+        scope.cancel()
 
+    async def _deliver(self, fanout: Fanout, after: int) -> None:
+        try:
+            async with aclosing(fanout.subscribe(after)) as records:
+                async for record in records:
+                    await self._websocket.send_text(record.json)
+            await self._websocket.close(CloseCode.SESSION_OVER)
+        except SubscriberTooSlow:
+            await self._websocket.close(CloseCode.TRY_AGAIN_LATER, "resume with after=SEQ of the last event received")
+        except LogTrimmed as error:
+            resume = error.oldest - 1
+            remedy = f"Subscribe with after={resume}: earlier events are gone."
+            message = f"The events after {after} are no longer held."
+            await self._refuse(CloseCode.LOG_TRIMMED, "events_trimmed", message, remedy, resume)
+        except AheadOfLog:
+            remedy = "Subscribe with after=0: this is another session than the one remembered."
+            message = f"The session has not reached event {after}."
+            await self._refuse(CloseCode.AHEAD_OF_LOG, "events_ahead", message, remedy, 0)
 
-async def _refuse(
-    websocket: WebSocket, session: str, close: CloseCode, code: str, message: str, remedy: str, now: datetime
-) -> None:
-    error = events.Error(seq=0, session=session, at=0.0, wall=now, code=code, message=message, remedy=remedy)
-    await websocket.send_text(error.model_dump_json())
-    await websocket.close(close, message)
+    async def _refuse(self, close: CloseCode, code: str, message: str, remedy: str, resume: int | None = None) -> None:
+        error = events.Error(
+            seq=0,
+            session=self._session,
+            at=0.0,
+            wall=self._now,
+            code=code,
+            message=message,
+            remedy=remedy,
+            resume_after=resume,
+        )
+        await self._websocket.send_text(error.model_dump_json())
+        await self._websocket.close(close, message)

@@ -27,6 +27,8 @@ async def readyz(its: Its) -> JSONResponse:
     """200 while new sessions can be served; 503 with the reason otherwise."""
     if its.sessions.stopping:
         raise EngineUnavailable("The server is stopping.", remedy="Use another one.", retry_after=5.0)
+    if not its.engine.ready:
+        raise EngineUnavailable("The engine is being restarted.", remedy="Try again in a moment.", retry_after=5.0)
     stats = await its.engine.stats()
     return JSONResponse({"status": "ready", "sessions": stats.sessions, "degradation": stats.degradation})
 

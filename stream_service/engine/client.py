@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from enum import Enum
 
 from stream_service.engine.degradation import Step
@@ -91,6 +92,10 @@ class LocalEngine(EngineClient):
         return self._state
 
     @property
+    def ready(self) -> bool:
+        return self._state is EngineState.RUNNING
+
+    @property
     def pid(self) -> int | None:
         """Process id of the running engine, for the operator; None while there is none."""
         link = self._running()
@@ -147,12 +152,12 @@ class LocalEngine(EngineClient):
             while True:
                 await asyncio.sleep(min(self._settings.restart_backoff_s * 2**failures, LONGEST_BACKOFF_S))
                 failures += 1
-                self._link = await self._spawn(self._settings, self._receive)
                 try:
+                    self._link = await self._spawn(self._settings, self._receive)
                     await self._link.info()
                     break
-                except OmniDropError as error:
-                    _log.error("the engine cannot start: %s %s", error.message, error.remedy)
+                except (OmniDropError, OSError) as error:
+                    _log.error("the engine cannot start again: %s", error)
                     await self._link.end(0.0)
             self._move(EngineState.RUNNING)
             for event, commands in self._ledger.rejoin():
@@ -230,8 +235,8 @@ class LocalEngine(EngineClient):
         await asyncio.shield(tenant.closing)
 
     async def stats(self) -> EngineStats:
-        """The snapshot of the last sign of life, about a second old at most."""
-        return self._ledger.stats
+        """The snapshot of the last sign of life: about a second old while the engine runs."""
+        return replace(self._ledger.stats, available=self._state is EngineState.RUNNING)
 
     async def events(self) -> AsyncIterator[EngineEvent]:
         while (event := await self._events.get()) is not None:

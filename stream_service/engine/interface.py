@@ -20,6 +20,11 @@ class EngineClient(Protocol):
     """What the service needs of an engine. Every question that is asked ends exactly once, in an
     :class:`AnswerDone`, an :class:`AnswerCancelled`, or an :class:`EngineFault` that names it."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether it can take sessions and questions now; False while it is being restarted."""
+        ...
+
     async def start(self) -> EngineInfo:
         """Raises StartupError or InvalidConfig when the engine cannot serve as configured."""
         ...

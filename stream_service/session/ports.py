@@ -29,6 +29,11 @@ from stream_service.types import (
 class Engine(Protocol):
     """The accelerator's side: fuses windows and answers questions, in the order given for each session."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether it can take sessions and questions now."""
+        ...
+
     async def start(self) -> EngineInfo:
         """Load the model; raises StartupError."""
         ...

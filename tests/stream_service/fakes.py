@@ -61,6 +61,7 @@ class FakeEngine:
 
     def __init__(self, *, prompt: bool = False) -> None:
         self.prompt = prompt
+        self.ready = True
         self.refuse: OmniDropError | None = None
         self.opened: dict[str, SessionSettings] = {}
         self.closed: list[str] = []

@@ -27,7 +27,7 @@ WIRE = {
     "engine.restarted": {"windows_refed", "windows_lost"},
     "store.evicted": {"tokens", "chunks_thinned", "coverage"},
     "overload": {"action", "windows", "frames"},
-    "error": {"code", "message", "remedy", "question"},
+    "error": {"code", "message", "remedy", "question", "resume_after"},
 }  # fmt: skip
 
 

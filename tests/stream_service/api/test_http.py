@@ -42,8 +42,10 @@ def test_probes_need_no_token(serve: Serve) -> None:
     assert service.client.get("/readyz").json()["status"] == "ready"
 
 
-def test_a_server_that_stops_is_not_ready(service: Service) -> None:
-    service.sessions.stopping = True
+@pytest.mark.parametrize("why", ["stopping", "restarting"])
+def test_a_server_that_cannot_serve_is_not_ready(service: Service, why: str) -> None:
+    service.sessions.stopping = why == "stopping"
+    service.engine.ready = why != "restarting"
     answer = service.client.get("/readyz")
     assert (answer.status_code, answer.json()["code"]) == (503, "engine_unavailable")
 

@@ -86,7 +86,7 @@ def test_a_subscription_that_cannot_be_says_why(serve: Serve, path: str, code: s
             socket.receive_text()
         assert closed.value.code == close
     if code == "events_trimmed":
-        assert "after=2" in error["remedy"]
+        assert (error["resume_after"], "after=2" in error["remedy"]) == (2, True)
 
 
 def test_subscribers_leave_without_trace_and_may_say_anything(service: Service) -> None:
