@@ -1,7 +1,8 @@
 """What the engine gives up, in stated order, when it falls behind; and when it takes it back.
 
-Steps are taken one at a time so that each has the time to act, and taken back one at a time after a quiet spell, so
-that a load near the limit does not make the engine swing.
+Steps are taken one at a time so that each has the time to act, and taken back one at a time after a quiet spell. When
+a step that was taken back is needed again soon, the next quiet spell must last twice as long, so that a load near the
+limit does not make the engine swing.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ class Step(IntEnum):
         return "recovered" if self is Step.NONE else self.name.lower()
 
 
+LONGEST_SPELL = 8
+"""Bound on the quiet spell, in units of the configured one."""
+
+
 class Degradation:
     """Turns lateness into a step. Time is the caller's; :meth:`observe` may be called at any rate.
 
@@ -37,7 +42,9 @@ class Degradation:
     def __init__(self, behind_s: float, recover_s: float) -> None:
         self._behind_s = behind_s
         self._recover_s = recover_s
+        self._spell = recover_s
         self._step = Step.NONE
+        self._by = 0
         self._changed = float("-inf")
         self._late = float("-inf")
 
@@ -55,7 +62,7 @@ class Degradation:
             self._late = now
         if late_s > self._behind_s and self._step < Step.WINDOWS and now - self._changed >= 2 * self._behind_s:
             return self._move(1, now)
-        if self._step > Step.NONE and now - max(self._late, self._changed) >= self._recover_s:
+        if self._step > Step.NONE and now - max(self._late, self._changed) >= self._spell:
             return self._move(-1, now)
         return False
 
@@ -64,9 +71,12 @@ class Degradation:
         if self._step is Step.NONE:
             return 0.0
         quiet = now - max(self._late, self._changed)
-        return max(1.0, self._recover_s * self._step - quiet)
+        return max(1.0, self._spell * self._step - quiet)
 
     def _move(self, by: int, now: float) -> bool:
+        if by > 0 > self._by:
+            relapse = now - self._changed < 2 * self._spell
+            self._spell = min(2 * self._spell, LONGEST_SPELL * self._recover_s) if relapse else self._recover_s
         self._step = Step(self._step + by)
-        self._changed = now
+        self._by, self._changed = by, now
         return True

@@ -51,7 +51,7 @@ class Link(asyncio.Protocol):
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "stream_service.engine.process", str(theirs.fileno()), str(os.getpid())),
                 pass_fds=(theirs.fileno(),),
-                env=_environment(settings),
+                env=_environment(),
                 stdin=DEVNULL,
             )
         loop = asyncio.get_running_loop()
@@ -144,8 +144,8 @@ class Link(asyncio.Protocol):
             self._info.exception()  # whoever waited may have been cancelled: that is no reason for a warning
 
 
-def _environment(settings: EngineSettings) -> dict[str, str]:
-    """The child's environment: our import path, its threads, and few allocator arenas so that memory stays flat."""
+def _environment() -> dict[str, str]:
+    """The child's environment: our import path, no network, and few allocator arenas so that memory stays flat."""
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     own = {
@@ -155,6 +155,4 @@ def _environment(settings: EngineSettings) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     }
-    if settings.threads is not None:
-        own["OMP_NUM_THREADS"] = str(settings.threads)
     return os.environ | own

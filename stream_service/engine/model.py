@@ -33,8 +33,7 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
         StartupError: no such weights, model family or device; names the path and the remedy.
         InvalidConfig: a share, budget or depth that this model cannot reach; states the reachable range.
     """
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    torch.set_num_threads(settings.cpu_threads())
     if settings.device.startswith("cuda") and not torch.cuda.is_available():
         raise StartupError(
             f"engine.device is {settings.device}, but no GPU is usable", remedy="Set engine.device to cpu."
@@ -55,6 +54,7 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
             options=LiveOptions(fusion_depth=settings.fusion_depth, turn=options),
         )
         session_bytes = model.session_bytes(settings.budget)
+        check_room(settings, session_bytes)
         warm_up(model, settings.budget)
     except PrunerError as error:
         raise _explained(error) from error
@@ -71,6 +71,28 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
         max_sessions=settings.max_sessions,
     )
     return EngineLoop(model, settings, options, clock), info
+
+
+def check_room(settings: EngineSettings, session_bytes: int) -> None:
+    """Checks that every session that may be opened fits into the device's memory.
+
+    Raises:
+        InvalidConfig: it does not; says what is needed and what there is.
+    """
+    needed = session_bytes * settings.max_sessions
+    on_gpu = settings.device.startswith("cuda")
+    free: int = torch.cuda.mem_get_info(settings.device)[0] if on_gpu else available_bytes()
+    if needed > free:
+        message = (
+            f"{settings.max_sessions} sessions need {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} are free"
+        )
+        raise InvalidConfig(message, remedy="Lower engine.max_sessions or engine.budget.", field="engine.max_sessions")
+
+
+def available_bytes() -> int:
+    """Memory of this machine that a process may still take."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+    return 1024 * int(fields["MemAvailable"].split()[0])
 
 
 def warm_up(model: LiveModel, budget: int) -> None:

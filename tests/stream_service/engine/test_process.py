@@ -194,6 +194,7 @@ async def test_what_a_session_may_not_wish_for(weights: Path) -> None:
         ({"deep_share": 0.01, "schedule": "sigmoid"}, InvalidConfig, r"reachable is 0\.[0-9]+ to 1"),
         ({"fusion_depth": 99}, InvalidConfig, "fusion_depth"),
         ({"budget": 64}, InvalidConfig, "budget"),
+        ({"max_sessions": 4096, "budget": 1_000_000}, InvalidConfig, "sessions need .* GiB"),
         ({"device": "cuda"}, StartupError, "no GPU"),
     ],
 )

@@ -14,6 +14,9 @@ from stream_service.errors import Busy, ServerFull
 from stream_service.types import Overloaded
 from tests.stream_service.engine.builders import question, window
 
+SESSIONS = (("a", 0.0), ("b", 0.6), ("c", 1.3))
+"""Names, and when each one's windows arrive within two seconds."""
+
 
 class Rig:
     """A scheduler whose batches take the time that the test says."""
@@ -308,6 +311,30 @@ def test_whatever_happens_order_is_kept_and_nothing_is_lost(data: st.DataObject)
     assert fused == {session: list(range(count)) for session, count in fed.items()}
 
 
+def test_an_engine_that_is_too_slow_settles_on_looking_less_closely() -> None:
+    """Three sessions; the engine can fuse 1.1 windows a second, or 2 when it leaves half of the frames out."""
+    rig = Rig("abc", behind_s=1, recover_s=10, max_answer_tokens=1)
+    cost = {Step.NONE: 0.9, Step.COMPRESSION: 0.7, Step.FRAMES: 0.5, Step.WINDOWS: 0.5}
+    arrivals = [(2.0 * index + offset, session, index) for index in range(150) for session, offset in SESSIONS]
+    worst, dropped = 0.0, 0
+    steps: list[tuple[str, float]] = []
+    for at, session, index in sorted(arrivals):
+        while rig.now < at:
+            batch = rig.scheduler.next_batch(rig.now)
+            rig.now = at if batch is None else rig.now
+            if batch:
+                rig.run(cost[batch.step] * len(batch.windows))
+            for notice in rig.scheduler.take_notices():
+                dropped += notice.windows
+                steps += [(notice.action, at)] if notice.session == "a" and not notice.windows else []
+        rig.feed(session, index)
+        worst = max(worst, rig.scheduler.lateness(rig.now))
+    assert [action for action, _ in steps[:2]] == ["compression", "frames"]
+    assert dropped == 0
+    assert worst < 6
+    assert sum(at > 150 for _, at in steps) <= 5 < sum(at <= 150 for _, at in steps)  # it swings ever more slowly
+
+
 def test_degradation_gives_each_step_time_to_act() -> None:
     steps = Degradation(behind_s=1, recover_s=10)
     assert steps.observe(1.5, 0.0)
@@ -319,3 +346,14 @@ def test_degradation_gives_each_step_time_to_act() -> None:
     assert not steps.observe(0.0, 21.9)
     assert steps.observe(0.0, 22.0)
     assert steps.step is Step.COMPRESSION
+
+
+def test_a_step_needed_again_soon_is_kept_for_longer() -> None:
+    steps = Degradation(behind_s=1, recover_s=10)
+    steps.observe(2.0, 0.0)
+    assert steps.observe(0.0, 10.0)
+    steps.observe(2.0, 12.0)  # a relapse
+    assert not steps.observe(0.0, 31.9)
+    assert steps.observe(0.0, 32.0)
+    steps.observe(2.0, 500.0)  # long after: no relapse
+    assert steps.observe(0.0, 510.0)
