@@ -127,6 +127,10 @@ class FakeEngine:
             events.append(event)
         return events
 
+    def pending_windows(self) -> list[Window]:
+        """Windows whose fusing nobody has heard of yet."""
+        return self.fed[len(self.fed) - self._events.qsize() :] if self._events.qsize() else []
+
     async def events(self) -> AsyncIterator[EngineEvent]:
         while (event := await self._events.get()) is not None:
             yield event
