@@ -15,18 +15,17 @@ Every method either does what it says for all its items or raises a `PrunerError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from pruner.asking import WRAPPERS, Ask, check_question
 from pruner.conversation import Conversation, ConversationState, PlacedWindow, require_budget
-from pruner.decoder import Extension, LayeredDecoder, Query
+from pruner.decoder import LayeredDecoder
 from pruner.encoder import WindowEncoder
 from pruner.errors import BudgetError, InputError, StateError
 from pruner.families.qwen2_5_omni import ModelFacts, OmniModel
-from pruner.guidance import Guidance
 from pruner.options import LiveOptions, TurnOptions
 from pruner.report import Record
 from pruner.store import FusionStore, StoreShape
@@ -34,25 +33,6 @@ from pruner.turn import Step, Turn, TurnState
 from pruner.windows import EncodedWindow, FuseReport, RawWindow
 
 __all__ = ["Ask", "LiveModel"]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """A question to a conversation; `options` None for the model's defaults."""
-
-    conversation: Conversation
-    text: str
-    options: TurnOptions | None = None
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A checked question."""
-
-    conversation: Conversation
-    ids: list[int]
-    options: TurnOptions
-    limit: int
 
 
 class LiveModel:
@@ -138,7 +118,8 @@ class LiveModel:
         )
         conversation = Conversation(self.model, store)
         first = conversation.begin(self.facts.system if system is None else system)
-        needed = len(first.rows) + self.options.max_question_tokens + self._limit(self.options.turn) + _WRAPPERS
+        answer = self.options.turn.max_tokens or self.facts.max_answer_tokens
+        needed = len(first.rows) + self.options.max_question_tokens + answer + WRAPPERS
         if needed > text:
             raise BudgetError("max_text_tokens", needed=needed, available=text)
         self._decoder.fuse([first])
@@ -186,13 +167,10 @@ class LiveModel:
             ScheduleError: a `retention` that cannot be reached.
         """
         _distinct([item.conversation for item in items])
-        asked = [self._checked(item) for item in items]
-        guides = [self._guidance(one) for one in asked]
+        asked = [check_question(item, self.options) for item in items]
+        guides = [one.guidance() for one in asked]
         placed = [one.conversation.ask(one.ids, one.limit) for one in asked]
-        queries = [
-            self._query(one, guidance, extension)
-            for one, guidance, (extension, _) in zip(asked, guides, placed, strict=True)
-        ]
+        queries = [one.query(guide, rows) for one, guide, (rows, _) in zip(asked, guides, placed, strict=True)]
         turns = []
         for one, guidance, (_, question), guided in zip(
             asked, guides, placed, self._decoder.guide(queries), strict=True
@@ -257,41 +235,6 @@ class LiveModel:
         facts = self.facts
         return StoreShape(facts.fusion_depth, facts.kv_heads, facts.head_dim, facts.hidden_size)
 
-    def _limit(self, options: TurnOptions) -> int:
-        return options.max_tokens or self.facts.max_answer_tokens
-
-    def _checked(self, item: Ask) -> _Asked:
-        item.conversation.require(ConversationState.LISTENING, "ask")
-        options = item.options or self.options.turn
-        ids = self.model.prompt.question(item.text.strip())
-        if not ids:
-            raise InputError("text", "the question is empty", "ask something")
-        longest = self.options.max_question_tokens
-        if len(ids) > longest:
-            raise InputError("text", f"the question has {len(ids)} tokens", f"ask in at most {longest}")
-        room = self.options.max_text_tokens - len(ids) - self._limit(options) - _WRAPPERS
-        if room < 0:
-            raise InputError("max_tokens", f"{self._limit(options)} leave no room", "ask for a shorter answer")
-        return _Asked(item.conversation, ids, options, self._limit(options))
-
-    def _guidance(self, asked: _Asked) -> Guidance:
-        store, options = asked.conversation.store, asked.options
-        schedule = options.solved(self.facts.layers, self.facts.fusion_depth, store.media, store.raw_tokens)
-        chunk = store.rows.chunk[store.rows.media].astype(np.int64)
-        return Guidance(
-            schedule.drops(store.media),
-            torch.from_numpy(chunk).to(store.device),
-            question=len(asked.ids),
-            score=options.score,
-            diversity=options.diversity,
-        )
-
-    def _query(self, asked: _Asked, guidance: Guidance, extension: Extension) -> Query:
-        tail = len(asked.ids) + len(self.model.prompt.header)
-        return Query(
-            extension.store, extension.rows, extension.embeddings, tail=tail, answer=asked.limit, pruner=guidance
-        )
-
     def _forward(self, turns: Sequence[Turn]) -> None:
         """Runs each turn's newest token and notes the logits of the next."""
         items = [turn.conversation.answer(turn.ids[turn.forwarded :]) for turn in turns]
@@ -303,10 +246,6 @@ class LiveModel:
         )
         for turn, row in zip(turns, logits, strict=True):
             turn.logits, turn.forwarded = row, len(turn.ids)
-
-
-_WRAPPERS = 32
-"""Rows that wrap a window and a turn, generously."""
 
 
 def _distinct(conversations: Sequence[Conversation]) -> None:

@@ -182,6 +182,8 @@ def test_questions_that_are_refused_change_nothing(tiny_model: LiveModel, conver
         _ask(tiny_model, conversation, "x" * 10_000)
     with pytest.raises(ScheduleError):
         _ask(tiny_model, conversation, "What?", TurnOptions(retention=0.9))
+    with pytest.raises(InputError, match="no room"):
+        _ask(tiny_model, conversation, "What?", TurnOptions(max_tokens=5000))
     other = tiny_model.open(budget=BUDGET)
     with pytest.raises(InputError):
         tiny_model.guide([Ask(other, "fine"), Ask(conversation, "")])
