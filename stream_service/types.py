@@ -376,6 +376,4 @@ class EngineStats:
     oldest_window_age: float
     resident_bytes: int
     degradation: str = "none"
-    available: bool = True
-    """False while no engine process runs; the rest is then of the last one."""
     per_session: dict[str, dict[str, float]] = field(default_factory=dict)

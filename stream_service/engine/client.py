@@ -7,11 +7,9 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
 from enum import Enum
 
 from stream_service.engine.degradation import Step
-from stream_service.engine.interface import EngineClient
 from stream_service.engine.ledger import Ledger
 from stream_service.engine.link import Link
 from stream_service.engine.messages import Asked, Cancel, Close, Feed, Open, Reply, Stop
@@ -28,8 +26,6 @@ from stream_service.types import (
     SessionSettings,
     Window,
 )
-
-__all__ = ["EngineClient", "EngineState", "LocalEngine"]
 
 EVENTS_HIGH, EVENTS_LOW = 4096, 512
 """Events waiting for the consumer at which reading from the engine pauses, and resumes."""
@@ -63,8 +59,11 @@ _NEXT = {
 }
 
 
-class LocalEngine(EngineClient):
-    """:class:`EngineClient` over a child process that is restarted when it dies or hangs.
+class LocalEngine:
+    """The engine as the service sees it, over a child process that is restarted when it dies or hangs.
+
+    Every question that is asked ends exactly once: in an :class:`AnswerDone`, an :class:`AnswerCancelled`, or an
+    :class:`EngineFault` that names it.
 
     After a restart each session is opened again from its latest ``refeed_windows`` windows; its questions end as
     cancelled (engine lost), and what was said in earlier turns is forgotten.
@@ -93,6 +92,7 @@ class LocalEngine(EngineClient):
 
     @property
     def ready(self) -> bool:
+        """Whether it can take sessions and questions now; False while it is being restarted."""
         return self._state is EngineState.RUNNING
 
     @property
@@ -104,6 +104,11 @@ class LocalEngine(EngineClient):
     # ---- life
 
     async def start(self) -> EngineInfo:
+        """Starts the process and loads the model.
+
+        Raises:
+            StartupError, InvalidConfig: the engine cannot serve as configured.
+        """
         self._move(EngineState.STARTING)
         try:
             self._link = await self._spawn(self._settings, self._receive)
@@ -116,6 +121,7 @@ class LocalEngine(EngineClient):
         return info
 
     async def stop(self, *, drain_s: float) -> None:
+        """Lets running answers finish for at most ``drain_s`` seconds, then ends the engine and :meth:`events`."""
         if self._state not in (EngineState.RUNNING, EngineState.RESTARTING):
             return
         running = self._state is EngineState.RUNNING
@@ -182,6 +188,11 @@ class LocalEngine(EngineClient):
     # ---- what the service asks for
 
     async def open(self, session: str, settings: SessionSettings) -> None:
+        """Opens a session.
+
+        Raises:
+            ServerFull, InvalidInput, Conflict, EngineUnavailable: not now, not so, not by this name, not at all.
+        """
         link = self._running()
         if link is None:
             raise self._unavailable()
@@ -197,6 +208,7 @@ class LocalEngine(EngineClient):
             raise
 
     def feed(self, window: Window) -> None:
+        """Hands over a window. Never blocks: what does not fit is dropped, with an :class:`Overloaded` event."""
         tenant, link = self._ledger.tenant(window.session), self._running()
         if tenant is None:
             return
@@ -207,6 +219,7 @@ class LocalEngine(EngineClient):
             link.send(Feed(window))
 
     def ask(self, question: Question, closing: Sequence[Window]) -> None:
+        """Asks about everything fed so far and the ``closing`` windows, which get the question's priority."""
         at = time.monotonic()
         tenant, link = self._ledger.tenant(question.session), self._running()
         if tenant is not None:
@@ -219,10 +232,12 @@ class LocalEngine(EngineClient):
             link.send(Asked(question, tuple(closing), at))
 
     def cancel(self, session: str, question: str, reason: CancelReason) -> None:
+        """Ends a question early; no effect on one that has ended."""
         if (link := self._running()) is not None:
             link.send(Cancel(session, question, reason))
 
     async def close(self, session: str) -> None:
+        """Ends the session's questions and frees its memory; no effect on an unknown session."""
         tenant, link = self._ledger.tenant(session), self._running()
         if tenant is None:
             return
@@ -236,9 +251,10 @@ class LocalEngine(EngineClient):
 
     async def stats(self) -> EngineStats:
         """The snapshot of the last sign of life: about a second old while the engine runs."""
-        return replace(self._ledger.stats, available=self._state is EngineState.RUNNING)
+        return self._ledger.stats
 
     async def events(self) -> AsyncIterator[EngineEvent]:
+        """Events of all sessions, for one consumer."""
         while (event := await self._events.get()) is not None:
             if self._events.qsize() <= EVENTS_LOW and self._link is not None:
                 self._link.pause(False)

@@ -9,6 +9,7 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -55,7 +56,12 @@ class Link(asyncio.Protocol):
                 stdin=DEVNULL,
             )
         loop = asyncio.get_running_loop()
-        _, link = await loop.create_unix_connection(lambda: cls(process, settings.load_timeout_s, receive), sock=ours)
+        try:
+            make = partial(cls, process, settings.load_timeout_s, receive)
+            _, link = await loop.create_unix_connection(make, sock=ours)
+        except BaseException:  # cancelled as well: no process may stay behind
+            process.kill()
+            raise
         link.send(Start(settings))
         return link
 
