@@ -225,11 +225,11 @@ class Conversation:
         embedded = stack.embed(torch.from_numpy(passage.ids[text]).to(stack.device))
         if media is None:
             return Extension(self.store, passage.rows, embedded)
-        where = torch.from_numpy(text).to(stack.device)
-        embeddings = embedded.new_empty(len(text), stack.hidden_size)
-        embeddings[torch.from_numpy(np.flatnonzero(text)).to(stack.device)] = embedded
-        embeddings[torch.from_numpy(np.flatnonzero(~text)).to(where.device)] = media.to(embedded.dtype)
-        return Extension(self.store, passage.rows, embeddings)
+        # text first, then media: where each row of the passage is in that order
+        order = np.empty(len(text), dtype=np.int64)
+        order[text], order[~text] = np.arange(len(embedded)), np.arange(len(embedded), len(text))
+        both = torch.cat((embedded, media.to(embedded.dtype)))
+        return Extension(self.store, passage.rows, both[torch.from_numpy(order).to(stack.device)])
 
 
 def _chosen(window: EncodedWindow, choice: MediaChoice) -> Tensor:

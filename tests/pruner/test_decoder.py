@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pruner import LiveModel
 from pruner.decoder import Extension, LayeredDecoder, Query
@@ -140,3 +142,37 @@ def test_a_question_over_nothing_seen(tiny_model: LiveModel, decoder: LayeredDec
     positions = torch.arange(TAIL).expand(3, TAIL)
     torch.testing.assert_close(guided.logits, _transformers(tiny_model, embeddings, positions)[-1], atol=1e-4, rtol=0)
     assert guidance.first is None
+
+
+class _Waits(TorchDispatchMode):
+    """Notes every operation whose result's shape or value the host would have to wait for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.operations = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = func.overloadpacket.__name__
+        self.operations += 1
+        chosen_by_mask = name in ("index", "index_put_") and any(
+            index is not None and index.dtype == torch.bool for index in args[1]
+        )
+        if chosen_by_mask or name in ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim"):
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_guided_pass_waits_for_nothing(tiny_model: LiveModel, decoder: LayeredDecoder) -> None:
+    one = _Conversation(5)
+    store = one.fuse(tiny_model, decoder)
+    query = one.query(store, one.guidance(DROPS))
+    with _Waits() as waits:
+        decoder.guide([query])
+    assert waits.operations > 100
+    assert waits.found == []
+    with _Waits() as waits:
+        int(torch.tensor([3]).nonzero()[0])
+    assert waits.found == ["nonzero", "_local_scalar_dense"]
