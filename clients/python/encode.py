@@ -23,8 +23,8 @@ _VIDEO_BASE, _SOUND_BASE = Fraction(1, VIDEO_RATE), Fraction(1, SOUND_RATE)
 Packet: TypeAlias = "AnyPacket[Any]"  # generic for type checkers only
 _LONGEST_SIDE = 1280
 _VIDEO_BITS, _SOUND_BITS = 1_200_000, 48_000
-_KEY_FRAME_S = 2.0
-"""A receiver that lost the picture waits at most this long for a whole one: ready packets cannot be made key frames."""
+_KEY_FRAME = 2 * VIDEO_RATE
+"""Ticks between whole pictures, for which a receiver that lost the picture waits: ready packets cannot be made whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class VideoEncoder:
     def __init__(self) -> None:
         self._codec: VideoCodecContext | None = None
         self._last = -1
-        self._key_at = -_KEY_FRAME_S
+        self._key = -_KEY_FRAME
 
     def push(self, picture: Picture) -> Iterator[Timed]:
         codec = self._codec or self._open(picture.frame)
@@ -51,9 +51,9 @@ class VideoEncoder:
         self._last = stamp
         frame = picture.frame.reformat(codec.width, codec.height, "yuv420p")
         frame.pts, frame.time_base = stamp, _VIDEO_BASE
-        due = picture.at - self._key_at >= _KEY_FRAME_S
+        due = stamp - self._key >= _KEY_FRAME
         frame.pict_type = av.video.frame.PictureType.I if due else av.video.frame.PictureType.NONE
-        self._key_at = picture.at if due else self._key_at
+        self._key = stamp if due else self._key
         for packet in codec.encode(frame):
             yield _timed(packet, _VIDEO_BASE)
 
