@@ -18,8 +18,8 @@ class SpeechSettings(BaseModel):
     mode: TalkMode = Field(
         default=TalkMode.HANDS_FREE, description="How a new session listens; a session can change it."
     )
-    threshold: float = Field(default=0.5, gt=0, lt=1, description="Voice probability at which speech may begin.")
-    release_threshold: float = Field(default=0.35, gt=0, lt=1, description="Probability below which a voice is silent.")
+    threshold: float = Field(default=0.4, gt=0, lt=1, description="Voice probability at which speech may begin.")
+    release_threshold: float = Field(default=0.25, gt=0, lt=1, description="Probability below which a voice is silent.")
     min_speech_ms: int = Field(default=250, ge=32, le=2000, description="Voiced time before a sound counts as speech.")
     pre_roll_ms: int = Field(
         default=300,
