@@ -325,7 +325,11 @@ class AnswerCancelled:
 
 @dataclass(frozen=True, slots=True)
 class Overloaded:
-    """A stated step of degradation was taken (or left, with ``action`` "recovered")."""
+    """A stated step of degradation was taken (or left, with ``action`` "recovered"), or touched some media.
+
+    ``action`` "compression" keeps fewer tokens of a window, "frames" leaves half of its frames out, "windows" whole
+    windows. The counts say what it touched just now, and are 0 when the step itself changes.
+    """
 
     session: str
     action: str

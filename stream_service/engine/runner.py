@@ -29,12 +29,15 @@ from stream_service.types import (
     EngineEvent,
     EngineFault,
     ModalityCounts,
+    Overloaded,
     StoreEvicted,
     WindowFused,
 )
 
 STRONGER_COMPRESSION = 0.5
 """Factor on the shares that intra-modality compression keeps, once the engine is behind."""
+PATCH_FRAMES = 2
+"""Frames of a temporal patch: the least that the vision encoder takes."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -64,6 +67,8 @@ class Runner:
                 self._emit(fault(session.name, result))
             else:
                 work.encoded = result
+            if step is not Step.NONE:
+                self._emit(touched(work, step))
             work.encode_ms = took
             work.window = replace(work.window, frames=None, samples=None)
 
@@ -129,15 +134,28 @@ def raw_window(work: WindowWork, step: Step) -> RawWindow:
     """The media handed to the encoders, less what the step of degradation gives up."""
     window = work.window
     frames = window.frames
-    if step >= Step.FRAMES and frames is not None and len(frames) > 2:
-        frames = frames[: len(frames) // 2]
     return RawWindow(
         window.start,
-        frames,
+        frames if frames is None else frames[: len(frames) - left_out(work, step)],
         window.samples,
         new_segment=window.new_segment or work.after_gap,
         compression=STRONGER_COMPRESSION if step >= Step.COMPRESSION else 1.0,
     )
+
+
+def left_out(work: WindowWork, step: Step) -> int:
+    """Frames of a window that ``step`` gives up: the second half of a whole one; a closing window stays as it is."""
+    frames = work.window.frames
+    if step < Step.FRAMES or frames is None or len(frames) <= PATCH_FRAMES:
+        return 0
+    return len(frames) // 2
+
+
+def touched(work: WindowWork, step: Step) -> Overloaded:
+    """What ``step`` gave up of a window."""
+    frames = left_out(work, step)
+    action = Step.FRAMES if frames else Step.COMPRESSION
+    return Overloaded(work.session, action.action, windows=1, frames=frames)
 
 
 def fused(work: WindowWork, report: FuseReport, fuse_ms: float) -> Iterator[EngineEvent]:

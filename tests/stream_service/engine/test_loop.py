@@ -18,6 +18,7 @@ from stream_service.types import (
     CancelReason,
     EngineEvent,
     EngineFault,
+    Overloaded,
     SessionSettings,
     WindowFused,
 )
@@ -264,6 +265,14 @@ def test_degradation_changes_what_the_encoders_get() -> None:
     assert (compressed.compression, len(compressed.frames)) == (0.5, 4)
     assert (fewer.compression, len(fewer.frames)) == (0.5, 2)
     assert rig.engine.stats(0).degradation == "frames"
+    assert [(event.session, event.action, event.windows, event.frames) for event in rig.of(Overloaded)] == [
+        ("a", "compression", 0, 0),
+        ("b", "compression", 0, 0),
+        ("a", "compression", 1, 0),
+        ("a", "frames", 0, 0),
+        ("b", "frames", 0, 0),
+        ("a", "frames", 1, 2),
+    ]
 
 
 def test_stats() -> None:
