@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -74,7 +76,7 @@ class WindowEncoder:
         groups: dict[int, list[tuple[int, Tensor]]] = defaultdict(list)
         for index, window in enumerate(windows):
             if window.frames is not None:
-                frames = fit(torch.from_numpy(window.frames), tower.height, tower.width)
+                frames = fit(_tensor(window.frames), tower.height, tower.width)
                 groups[len(frames)].append((index, frames))
         tokens = {}
         for group in groups.values():
@@ -89,7 +91,7 @@ class WindowEncoder:
             if window.samples is None or window.new_segment:
                 state.left = None
             if window.samples is not None:
-                samples = torch.from_numpy(window.samples).to(self._device)
+                samples = _tensor(window.samples).to(self._device)
                 groups[len(samples), state.left is not None].append((index, state, samples))
         tokens = {}
         for (_, continued), group in groups.items():
@@ -108,3 +110,8 @@ class WindowEncoder:
         for row, state in enumerate(states):
             state.left, state.loudest = samples[row, -LEFT_CONTEXT:], loudest[row]
         return mel
+
+
+def _tensor(array: npt.NDArray[np.generic]) -> Tensor:
+    """The same numbers as a tensor; copied only where torch could not share them (read-only or reversed memory)."""
+    return torch.from_numpy(np.require(array, requirements=("C", "W")))

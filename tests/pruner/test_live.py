@@ -239,6 +239,16 @@ def test_windows_with_less_in_them(
     assert _finish(tiny_model, _ask(tiny_model, conversation, "What is it?")) is not None
 
 
+def test_media_in_memory_that_cannot_be_written(tiny_model: LiveModel, conversation: Conversation) -> None:
+    window = _window(0)
+    assert window.frames is not None
+    assert window.samples is not None
+    mirrored = window.frames[:, :, ::-1]
+    window.samples.flags.writeable = False
+    (report,) = _watch(tiny_model, conversation, replace(window, frames=mirrored))
+    assert report.seen == Tokens(18, 50)
+
+
 def test_missing_tracks_can_be_filled(load_tiny: Callable[..., LiveModel]) -> None:
     model = load_tiny()
     model.facts = replace(model.facts, fill_missing_tracks=True)
