@@ -19,15 +19,19 @@ export function accessToken() {
   return sessionStorage.getItem("omnidrop-token");
 }
 
-export async function call(method, path, { body, type = "application/json", headers = {} } = {}) {
+/** Path of a session's resource, e.g. sessionPath(id, "questions"). */
+export const sessionPath = (session, ...rest) => ["/v1/sessions", ...[session, ...rest].map(encodeURIComponent)].join("/");
+
+/** `keepalive` lets the request outlive the page. */
+export async function call(method, path, { body, type = "application/json", headers = {}, keepalive = false } = {}) {
   const token = accessToken();
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body !== undefined) headers["Content-Type"] = type;
   let response;
   try {
-    response = await fetch(path, { method, headers, body: type === "application/json" && body !== undefined ? JSON.stringify(body) : body });
+    response = await fetch(path, { method, headers, keepalive, body: type === "application/json" && body !== undefined ? JSON.stringify(body) : body });
   } catch {
-    throw new Problem({ code: "unreachable", title: "The service does not answer.", remedy: "Check that it is still running; this page tries again by itself." });
+    throw new Problem({ code: "unreachable", title: "The service does not answer.", remedy: "Check that it is running and that this device is online, then try again." });
   }
   if (response.ok) return response;
   let problem = {};
@@ -35,7 +39,7 @@ export async function call(method, path, { body, type = "application/json", head
   throw new Problem({
     code: problem.code ?? "http",
     title: problem.detail ?? problem.title ?? `The service answered ${response.status}.`,
-    remedy: problem.remedy ?? (response.status === 401 ? "Open the page with #token=… in its address." : ""),
+    remedy: response.status === 401 ? "Open the page with #token=… and your token in its address." : problem.remedy ?? "Try again.",
     status: response.status,
   });
 }

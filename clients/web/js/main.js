@@ -1,219 +1,185 @@
 // Wires the page together: a source is published, its session's events are shown, and questions go out.
 
-import { Answers } from "./answers.js";
-import { call, getJson, Problem } from "./api.js";
-import { explain, listDevices, Source } from "./sources.js";
+import { call, getJson, Problem, sessionPath } from "./api.js";
+import { Chooser } from "./devices.js";
+import { Link } from "./link.js";
+import { Notice } from "./notice.js";
+import { explain, Source } from "./sources.js";
 import { Strip } from "./strip.js";
 import { Transcript } from "./transcript.js";
 import { Reader, Talk } from "./voice.js";
-import { Publisher } from "./whip.js";
 
-const EXAMPLES = ["What can you see?", "What colour is the circle?", "What shape did you see first?", "What was the last sound?", "Describe the stream so far."];
+const EXAMPLES = ["What do you see?", "What colour is the circle?", "What shape did you see first?", "What was the last sound?", "Describe the stream so far."];
 const CONNECTION = { idle: "Not connected", waiting: "Connecting…", live: "Live", lost: "Connection lost, trying again…" };
-const RECONNECT_MS = [500, 1000, 2000, 5000, 10_000];
 
 const $ = (id) => document.getElementById(id);
-const strip = new Strip($("strip"), $("strip-summary"));
-const reader = new Reader($("read-aloud"), (speaking) => state.source?.setMicrophoneOpen(!speaking));
+const notice = new Notice($("notice"));
+const complain = (problem) => notice.show(problem);
+const strip = new Strip($("strip"), { detail: $("strip-detail"), summary: $("strip-summary") });
 const transcript = new Transcript($("transcript"), { onAsk: ask, onCancel: cancel });
-const talk = new Talk({ button: $("press"), handsFree: $("hands-free"), session: () => state.session, onProblem: notice });
-talk.onPress = () => reader.stop();
+const link = new Link({ onState: connection, onEvent: show, onSession: follow, onProblem: complain, onSolved: (code) => notice.clear(code), onOver: stop });
+const reader = new Reader($("read-aloud"), (speaking) => source?.setMicrophoneOpen(!speaking));
+const talk = new Talk({
+  button: $("press"), handsFree: $("hands-free"), help: $("talk-help"),
+  session: () => (link.publishing ? link.session : null),
+  onProblem: complain,
+  onPress: () => { reader.stop(); source?.setMicrophoneOpen(true, { now: true }); },
+});
+const chooser = new Chooser($, { onChange: () => { if (source) share(); } });
+let source = null;
+let info = null;
 
-const state = { source: null, publisher: null, answers: null, session: null, info: null, attempt: 0, ttft: new Map() };
-
-function notice(problem) {
-  $("notice-title").textContent = problem.message ?? String(problem);
-  $("notice-remedy").textContent = problem.remedy ?? "";
-  $("notice").dataset.code = problem.code ?? "";
-  $("notice").hidden = false;
+async function start() {
+  notice.clear();
+  running(true);
+  try {
+    await learn();
+    if (chooser.kind === "join") await join();
+    else await share();
+  } catch (error) {
+    complain(explain(error));
+    stop();
+  }
 }
 
-function clearNotice() { $("notice").hidden = true; }
+async function join() {
+  if (!chooser.session) throw new Problem({ code: "no_session", title: "No other camera is live now.", remedy: "Start one, by this page on another device or with omnidrop stream, then choose it here." });
+  await link.watch(chooser.session);
+  $("stage-hint").textContent = "Another device is the camera. Its questions and answers are shown here, and you can ask in writing.";
+}
+
+/** Opens the chosen source and publishes it; when one is live already, in its place in the same session. */
+async function share() {
+  source?.close();
+  const opened = source = new Source(chooser.kind, {
+    preview: $("preview"),
+    onEnded: () => { if (opened === source) { complain(new Problem({ code: "source_ended", title: "The picture stopped.", remedy: "Plug the camera in again or choose another source, then press Start." })); stop(); } },
+    onProblem: complain,
+  });
+  try {
+    const stream = await opened.open(chooser.chosen);
+    opened.setClipAudible($("hear-clip").checked);
+    await link.publish(stream, { iceServers: info.ice_servers, talk: info.speech ? talk.mode : null });
+  } catch (error) {
+    if (opened !== source) return; // stopped, or another one was chosen meanwhile
+    complain(explain(error));
+    stop();
+    return;
+  }
+  $("stage-hint").hidden = true;
+  chooser.fill(); // devices have names once permission was given
+  meter();
+}
+
+function stop() {
+  source?.close();
+  source = null;
+  link.close();
+  reader.stop();
+  running(false);
+}
+
+function running(is) {
+  $("start").hidden = is;
+  $("stop").hidden = !is;
+  if ([$("start"), $("stop"), document.body].includes(document.activeElement)) $(is ? "stop" : "start").focus();
+  chooser.setRunning(is);
+  if (is) return;
+  $("stage-hint").textContent = "Choose what to show, then press Start.";
+  $("stage-hint").hidden = false;
+  $("hearing").textContent = "";
+}
+
+/** The session changed: another one, or none. */
+function follow(session) {
+  document.body.dataset.session = session ?? "";
+  transcript.abandon();
+  if (session) strip.clear();
+  talk.show();
+}
 
 function connection(name) {
+  if ($("connection").dataset.state === name) return;
   $("connection").dataset.state = name;
   $("connection").textContent = CONNECTION[name];
 }
 
-async function start() {
-  clearNotice();
-  $("start").disabled = true;
-  connection("waiting");
-  try {
-    state.info ??= await getJson("/v1/info");
-    state.source = new Source($("source").value, $("preview"));
-    const stream = await state.source.open({
-      camera: $("camera").value, microphone: $("microphone").value, file: $("file").files[0],
-      onEnded: () => { notice(new Problem({ code: "source_ended", title: "The source stopped.", remedy: "Press Start to share again." })); stop(); },
-    });
-    if (state.source.microphoneProblem) notice(state.source.microphoneProblem);
-    state.source.setClipAudible($("hear-clip").checked);
-    await publish(stream);
-    $("stage-hint").hidden = true;
-    $("start").hidden = true;
-    $("stop").hidden = false;
-    fillDevices(); // names are known only once permission was given
-  } catch (error) {
-    notice(explain(error));
-    stop();
-  } finally {
-    $("start").disabled = false;
-  }
-}
-
-/** Publishes; with `rejoin` the same session and its memory go on. */
-async function publish(stream, rejoin = null) {
-  const publisher = state.publisher = new Publisher(state.info?.ice_servers ?? [], (name) => {
-    if (publisher === state.publisher && name === "failed") reconnect();
-    if (publisher === state.publisher && name === "connected") { state.attempt = 0; connection("live"); }
-  });
-  const session = await publisher.publish(stream, rejoin);
-  if (session !== state.session) follow(session);
-  await talk.applyMode();
-}
-
-function follow(session) {
-  state.answers?.close();
-  state.session = session;
-  document.body.dataset.session = session;
-  strip.clear();
-  $("press").disabled = false;
-  state.answers = new Answers(session, {
-    onEvent: show,
-    onState: (name) => {
-      if (name === "live") connection("live");
-      if (name === "waiting") connection("lost");
-      if (name === "gone") restartAnew();
-    },
-  });
-}
-
-/** The service no longer knows the session: it was restarted, so its memory of the scene is gone. */
-async function restartAnew() {
-  notice(new Problem({ code: "restarted", title: "The service was restarted and has forgotten the scene.", remedy: "Sharing goes on in a new session." }));
-  state.session = null;
-  await reconnect();
-}
-
-async function reconnect() {
-  if (!state.source) return;
-  connection("lost");
-  await state.publisher?.close({ forget: false });
-  const delay = RECONNECT_MS[Math.min(state.attempt++, RECONNECT_MS.length - 1)];
-  clearTimeout(state.retry);
-  state.retry = setTimeout(async () => {
-    if (!state.source) return;
-    try {
-      await publish(state.source.stream, state.session);
-    } catch (problem) {
-      if (problem.status === 404) { state.session = null; state.attempt = 0; }
-      else if (problem.code !== "unreachable") notice(problem);
-      reconnect();
-    }
-  }, delay);
-}
-
-function stop() {
-  clearTimeout(state.retry);
-  state.source?.close();
-  state.publisher?.close();
-  state.answers?.close();
-  Object.assign(state, { source: null, publisher: null, answers: null, session: null, attempt: 0 });
-  delete document.body.dataset.session;
-  reader.stop();
-  connection("idle");
-  $("press").disabled = true;
-  $("stage-hint").hidden = false;
-  $("start").hidden = false;
-  $("stop").hidden = true;
-  $("hearing").textContent = "";
-}
-
 const handlers = {
   "window.fused": (event) => strip.fused(event),
+  "store.evicted": (event) => strip.evicted(event),
   "speech.started": () => { $("hearing").textContent = "Listening…"; reader.stop(); },
-  "speech.stopped": () => { $("hearing").textContent = "Heard you."; },
-  "question.accepted": (event) => { $("hearing").textContent = ""; transcript.question(event); },
-  "answer.started": (event) => { state.ttft.set(event.question, event.ttft_ms); transcript.started(event); },
+  "speech.stopped": (event) => { $("hearing").textContent = event.dropped ?? "Recognising…"; },
+  "question.accepted": (event) => { $("hearing").textContent = ""; reader.stop(); transcript.question(event); },
+  "answer.started": (event) => transcript.started(event),
   "answer.delta": (event) => transcript.delta(event),
-  "answer.done": (event) => {
-    transcript.done({ ...event, ttft_ms: state.ttft.get(event.question) ?? event.timings_ms?.ttft ?? 0 });
-    state.ttft.delete(event.question);
-    strip.answer(event);
-    reader.read(event.text);
-  },
+  "answer.done": (event) => { transcript.done(event); strip.answer(event); reader.read(event.text); },
   "answer.cancelled": (event) => transcript.cancelled(event),
-  "source.lost": () => { $("hearing").textContent = "No picture or sound arrives."; },
+  "source.lost": () => { $("hearing").textContent = "No picture or sound arrives at the service."; },
   "source.back": () => { $("hearing").textContent = ""; },
-  "engine.restarted": (event) => notice(new Problem({ code: "engine", title: "The model was restarted.", remedy: `${event.windows_lost} windows of memory were lost.` })),
-  overload: (event) => { if (event.action !== "recovered") notice(new Problem({ code: "overload", title: "The server is busy.", remedy: `It goes on with ${event.action}.` })); },
-  error: (event) => notice(new Problem({ code: event.code, title: event.message, remedy: event.remedy })),
-  "session.closed": (event) => { notice(new Problem({ code: "closed", title: `The session ended: ${event.reason}.`, remedy: "Press Start to begin a new one." })); stop(); },
+  "engine.restarted": ({ windows_lost: lost }) => { strip.clear(); complain(new Problem({ code: "engine", title: "The model was restarted.", remedy: lost ? `It has forgotten ${lost} windows of the past.` : "Its memory was rebuilt." })); },
+  overload: ({ action }) => {
+    if (action === "recovered") notice.clear("overload");
+    else complain(new Problem({ code: "overload", title: "The service is too busy for every detail.", remedy: `It saves on ${action} until it has caught up.` }));
+  },
+  error: (event) => {
+    $("hearing").textContent = "";
+    if (event.question) transcript.failed(event);
+    else complain(new Problem({ code: event.code, title: event.message, remedy: event.remedy }));
+  },
 };
 
 function show(event) { handlers[event.type]?.(event); }
 
 async function ask(text) {
-  if (!state.session) { notice(new Problem({ code: "no_session", title: "Nothing is being shown yet.", remedy: "Choose a source and press Start first." })); return false; }
   try {
-    await call("POST", `/v1/sessions/${encodeURIComponent(state.session)}/questions`, { body: { text } });
+    if (!link.session) throw new Problem({ code: "no_session", title: "Nothing is being shown yet.", remedy: "Choose a source and press Start first." });
+    await call("POST", sessionPath(link.session, "questions"), { body: { text } });
+    notice.clear("conflict");
     return true;
   } catch (problem) {
-    notice(problem);
+    complain(problem);
     return false;
   }
 }
 
 async function cancel(question) {
-  await call("DELETE", `/v1/sessions/${encodeURIComponent(state.session)}/questions/${encodeURIComponent(question)}`).catch(notice);
+  await call("DELETE", sessionPath(link.session, "questions", question)).catch(complain);
 }
 
-async function fillDevices() {
-  const { cameras, microphones } = await listDevices();
-  const fill = (select, devices, fixed) => {
-    const chosen = select.value;
-    select.replaceChildren(...[{ deviceId: "", label: "Default" }, ...devices, ...fixed].map(({ deviceId, label }) => new Option(label, deviceId)));
-    select.value = [...select.options].some((option) => option.value === chosen) ? chosen : "";
-  };
-  fill($("camera"), cameras, []);
-  fill($("microphone"), microphones, [{ deviceId: "none", label: "None" }]);
+/** What the service is; asked again until it answers. */
+async function learn() {
+  info ??= await getJson("/v1/info");
+  const { model, device } = info.model;
+  $("model").textContent = `Answers by ${model} on ${device}`;
+  $("small-world").hidden = $("switch-model").hidden = !/nano/.test(model);
+  $("ask").maxLength = info.limits.question_chars;
+  talk.listens = info.speech;
+  talk.show();
+}
+
+function meter() {
+  $("level").value = source?.level() ?? 0;
+  if (source) requestAnimationFrame(meter);
 }
 
 $("source-form").addEventListener("submit", (event) => { event.preventDefault(); start(); });
-$("source").addEventListener("change", () => {
-  $("camera-field").hidden = $("source").value !== "camera";
-  if ($("source").value === "file") $("file").click();
-});
 $("stop").addEventListener("click", stop);
-$("notice-close").addEventListener("click", clearNotice);
-$("hear-clip").addEventListener("change", () => state.source?.setClipAudible($("hear-clip").checked));
+$("hear-clip").addEventListener("change", () => source?.setClipAudible($("hear-clip").checked));
 $("ask-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = $("ask").value.trim();
-  if (text && await ask(text)) $("ask").value = "";
+  if (text && await ask(text) && $("ask").value.trim() === text) $("ask").value = "";
 });
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   reader.stop();
-  const running = transcript.running();
-  if (running && state.session) cancel(running);
+  const question = transcript.running();
+  if (question) cancel(question);
 });
-addEventListener("pagehide", () => state.publisher?.peer.close());
+addEventListener("pagehide", stop);
 $("examples").append(...EXAMPLES.map((text) => {
   const button = Object.assign(document.createElement("button"), { type: "button", textContent: text });
   button.addEventListener("click", () => ask(text));
   return button;
 }));
-
-(function drawLevel() {
-  if (state.source) $("level").value = state.source.level();
-  requestAnimationFrame(drawLevel);
-})();
-
-navigator.mediaDevices?.addEventListener?.("devicechange", fillDevices);
-fillDevices();
-getJson("/v1/info").then((info) => {
-  state.info = info;
-  $("model").textContent = `${info.engine.model} on ${info.engine.device}`;
-  $("about").textContent = info.about ?? "";
-}).catch(notice);
+learn().catch(complain);

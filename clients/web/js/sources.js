@@ -1,61 +1,70 @@
 // Where pictures and sound come from. The microphone and a clip's sound are mixed into one track, as a room would mix them.
 
 import { Problem } from "./api.js";
+import { openClip } from "./clip.js";
 
-const VIDEO = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 15, max: 30 } };
+const VIDEO = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 15, max: 30 }, facingMode: { ideal: "environment" } };
+const SCREEN = { width: { max: 1280 }, frameRate: { ideal: 5, max: 15 } };
 // The assistant must hear bells and buzzers as well as voices, so nothing is filtered but our own loudspeaker.
 const AUDIO = { echoCancellation: true, noiseSuppression: false, autoGainControl: false };
+const ROOM_RINGS_S = 0.25; // after our own voice has ended
+const RAMP_S = 0.01; // a gain that jumps would click
 
-const REMEDIES = {
-  NotAllowedError: ["permission", "The browser was not allowed to use the camera or microphone.", "Allow it with the icon in the address bar, then press Start again."],
-  NotFoundError: ["no_device", "No such camera or microphone was found.", "Plug one in, or choose the demo clip or a video file."],
+const PROBLEMS = {
+  NotAllowedError: ["permission", "The browser was not allowed to use the camera or microphone.", "Allow them with the icon beside the address (or in the site settings), then press Start again."],
+  NotFoundError: ["no_device", "No camera or microphone was found.", "Plug one in, or choose the demo clip or a video file as source."],
   NotReadableError: ["device_busy", "The camera or microphone is in use by another program.", "Close that program, then press Start again."],
-  OverconstrainedError: ["no_device", "The chosen device is gone.", "Choose another camera or microphone."],
-  AbortError: ["device_busy", "The device stopped.", "Press Start again."],
+  OverconstrainedError: ["no_device", "The chosen camera or microphone is gone.", "Choose another one, then press Start again."],
+  AbortError: ["device_busy", "The camera or microphone stopped working.", "Plug it in again, then press Start."],
 };
 
 export function explain(error) {
   if (error instanceof Problem) return error;
-  const [code, title, remedy] = REMEDIES[error.name] ?? ["source", `The source failed: ${error.message}`, "Choose another source."];
+  const [code, title, remedy] = PROBLEMS[error.name] ?? ["source", `The source failed: ${error.message}`, "Choose another source."];
   return new Problem({ code, title, remedy });
 }
 
 function mediaDevices() {
   if (!isSecureContext || !navigator.mediaDevices) {
+    const local = `http://localhost${location.port && `:${location.port}`}`;
     throw new Problem({
       code: "insecure_origin",
-      title: "The browser gives cameras and microphones only to secure pages.",
-      remedy: "Open http://localhost:8080 on this computer, serve the page by HTTPS, or choose the demo clip.",
+      title: "Browsers give cameras and microphones only to secure pages, and this address is not one.",
+      remedy: `Open ${local} on the computer that runs the service, or use HTTPS. The demo clip and video files work here too.`,
     });
   }
   return navigator.mediaDevices;
 }
 
+/** The devices there are; names are known only once permission was given. */
 export async function listDevices() {
   const found = await (navigator.mediaDevices?.enumerateDevices() ?? []);
-  const named = (kind) => found.filter((device) => device.kind === kind && device.deviceId).map(({ deviceId, label }, i) => ({ deviceId, label: label || `${kind === "videoinput" ? "Camera" : "Microphone"} ${i + 1}` }));
-  return { cameras: named("videoinput"), microphones: named("audioinput") };
+  const named = (kind, name) => found.filter((device) => device.kind === kind && device.deviceId).map(({ deviceId, label }, i) => ({ deviceId, label: label || `${name} ${i + 1}` }));
+  return { cameras: named("videoinput", "Camera"), microphones: named("audioinput", "Microphone") };
 }
 
 export class Source {
-  constructor(kind, preview) {
-    this.kind = kind;
-    this.preview = preview;
-    this.tracks = [];
-    this.gains = {};
+  /** kind: "camera", "screen", "file" or "demo"; onEnded(): the picture stopped; onProblem(problem): it goes on without something. */
+  constructor(kind, { preview, onEnded, onProblem }) {
+    Object.assign(this, { kind, preview, onEnded, onProblem, tracks: [], gains: {} });
   }
 
   /** Opens the source; returns the MediaStream to send. Throws Problem. */
-  async open({ camera, microphone, file, onEnded }) {
+  async open({ camera, microphone, file }) {
     try {
       this.context = new AudioContext();
-      this.mix = this.context.createMediaStreamDestination();
-      this.mix.channelCount = 1;
+      this.mix = new MediaStreamAudioDestinationNode(this.context, { channelCount: 1 });
       this.meter = this.context.createAnalyser();
-      const video = await this.#openPicture({ camera, microphone, file });
-      this.stream = new MediaStream([...video, ...this.mix.stream.getAudioTracks()]);
-      for (const track of this.tracks) track.addEventListener("ended", onEnded);
+      this.samples = new Float32Array(this.meter.fftSize);
+      const audio = microphone !== "none" && { ...AUDIO, ...(microphone && { deviceId: { exact: microphone } }) };
+      const video = await this.#openPicture(camera, audio, file);
+      if (this.closed) throw new Problem({ code: "stopped", title: "Stopped.", remedy: "" });
+      this.preview.srcObject = new MediaStream([video]);
+      this.preview.play().catch(() => { /* what is sent does not depend on the preview */ });
+      video.addEventListener("ended", () => this.onEnded());
       await this.context.resume();
+      const heard = Object.keys(this.gains).length ? this.mix.stream.getAudioTracks() : [];
+      this.stream = new MediaStream([video, ...heard]);
       return this.stream;
     } catch (error) {
       this.close();
@@ -63,61 +72,50 @@ export class Source {
     }
   }
 
-  async #openPicture({ camera, microphone, file }) {
-    const wantsMicrophone = microphone !== "none";
-    const audio = wantsMicrophone && { ...AUDIO, ...(microphone && { deviceId: { exact: microphone } }) };
-    if (this.kind === "camera") {
-      const stream = await mediaDevices().getUserMedia({ video: { ...VIDEO, ...(camera && { deviceId: { exact: camera } }) }, audio });
-      return this.#adopt(stream, "microphone");
-    }
+  async #openPicture(camera, audio, file) {
+    if (this.kind === "camera") return this.#openCamera({ ...VIDEO, ...(camera && { deviceId: { exact: camera } }) }, audio);
     if (this.kind === "screen") {
-      const screen = await mediaDevices().getDisplayMedia({ video: VIDEO, audio: true });
-      const video = this.#adopt(screen, "clip");
-      if (wantsMicrophone) await this.#addMicrophone(audio);
-      return video;
+      const screen = await mediaDevices().getDisplayMedia({ video: SCREEN, audio: true });
+      this.#adopt(screen, "clip");
+      if (audio) await this.#addMicrophone(audio);
+      return screen.getVideoTracks()[0];
     }
-    const video = await this.#openClip(this.kind === "demo" ? "/demo.mp4" : file && URL.createObjectURL(file));
-    if (wantsMicrophone) await this.#addMicrophone(audio).catch((error) => this.microphoneProblem = explain(error));
-    return video;
+    this.clip = await openClip(this.kind === "demo" ? "demo.mp4" : file, this.context);
+    this.#connect("clip", this.clip.sound);
+    if (audio) await this.#addMicrophone(audio);
+    return this.clip.track;
   }
 
-  #adopt(stream, gainName) {
-    this.tracks.push(...stream.getTracks());
-    if (stream.getAudioTracks().length) this.#connect(gainName, this.context.createMediaStreamSource(stream));
-    this.#show(stream.getVideoTracks());
-    return stream.getVideoTracks();
+  async #openCamera(video, audio) {
+    let stream;
+    try {
+      stream = await mediaDevices().getUserMedia({ video, audio });
+    } catch (error) {
+      if (!audio || error.name !== "NotFoundError") throw error;
+      stream = await mediaDevices().getUserMedia({ video }); // a camera alone is enough to see
+      this.onProblem(new Problem({ code: "no_microphone", title: "No microphone was found.", remedy: "The picture is shown; type your questions, or plug a microphone in." }));
+    }
+    this.#adopt(stream, "microphone");
+    return stream.getVideoTracks()[0];
   }
 
-  #show(tracks) {
-    this.preview.srcObject = new MediaStream(tracks);
-    this.preview.play().catch(() => { /* what is sent does not depend on the preview */ });
-  }
-
+  /** The microphone beside another source: without it one can still watch and type. */
   async #addMicrophone(audio) {
-    const stream = await mediaDevices().getUserMedia({ audio });
-    this.tracks.push(...stream.getTracks());
-    this.#connect("microphone", this.context.createMediaStreamSource(stream));
+    try {
+      this.#adopt(await mediaDevices().getUserMedia({ audio }), "microphone");
+    } catch (error) {
+      const { code, message, remedy } = explain(error);
+      this.onProblem(new Problem({ code, title: `${message} It goes on without a microphone.`, remedy }));
+    }
   }
 
-  async #openClip(address) {
-    if (!address) throw new Problem({ code: "no_file", title: "No video file was chosen.", remedy: "Choose one and press Start." });
-    // An element of its own each time: a media element can feed one audio graph only, for its whole life.
-    this.clip = Object.assign(document.createElement("video"), { src: address, loop: true, playsInline: true });
-    await new Promise((resolve, reject) => {
-      this.clip.addEventListener("loadeddata", resolve, { once: true });
-      this.clip.addEventListener("error", () => reject(new Problem({ code: "bad_file", title: "The browser cannot play this video.", remedy: "Choose an MP4 (H.264) or WebM file." })), { once: true });
-    });
-    const sound = this.context.createMediaElementSource(this.clip);
-    this.speaker = this.context.createGain();
-    this.speaker.gain.value = 0;
-    sound.connect(this.speaker).connect(this.context.destination);
-    this.#connect("clip", sound);
-    await this.clip.play();
-    const capture = this.clip.captureStream?.() ?? this.clip.mozCaptureStream?.();
-    if (!capture) throw new Problem({ code: "no_capture", title: "This browser cannot send a video file.", remedy: "Use Chromium or Firefox, or send it with the omnidrop stream command." });
-    const video = capture.getVideoTracks();
-    this.#show(video);
-    return video;
+  #adopt(stream, name) {
+    if (this.closed) { for (const track of stream.getTracks()) track.stop(); return; }
+    this.tracks.push(...stream.getTracks());
+    const [sound] = stream.getAudioTracks();
+    if (!sound) return;
+    this.#connect(name, this.context.createMediaStreamSource(new MediaStream([sound])));
+    sound.addEventListener("ended", () => this.onProblem(new Problem({ code: "no_microphone", title: "The sound stopped.", remedy: "Plug the microphone in again or choose another; the picture goes on." })));
   }
 
   #connect(name, node) {
@@ -126,26 +124,25 @@ export class Source {
     if (name === "microphone") node.connect(this.meter);
   }
 
-  /** The loudness of what is heard now, 0 to 1. */
+  /** The loudness of the microphone now, 0 to 1. */
   level() {
-    if (!this.meter) return 0;
-    const samples = new Float32Array(this.meter.fftSize);
-    this.meter.getFloatTimeDomainData(samples);
-    return Math.min(1, 4 * Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length));
+    if (!this.gains.microphone) return 0;
+    this.meter.getFloatTimeDomainData(this.samples);
+    return Math.min(1, 4 * Math.sqrt(this.samples.reduce((sum, x) => sum + x * x, 0) / this.samples.length));
   }
 
-  /** Echo: while our own voice speaks, the microphone is left out of what is sent. */
-  setMicrophoneOpen(open) {
-    this.gains.microphone?.gain.setTargetAtTime(open ? 1 : 0, this.context.currentTime, 0.01);
+  /** Echo: while our own voice speaks, and until the room is quiet, the microphone is left out of what is sent. */
+  setMicrophoneOpen(open, { now = false } = {}) {
+    const delay = open && !now ? ROOM_RINGS_S : 0;
+    this.gains.microphone?.gain.setTargetAtTime(open ? 1 : 0, this.context.currentTime + delay, RAMP_S);
   }
 
-  setClipAudible(audible) {
-    if (this.speaker) this.speaker.gain.value = audible ? 1 : 0;
-  }
+  setClipAudible(audible) { this.clip?.setAudible(audible); }
 
   close() {
+    this.closed = true;
     for (const track of this.tracks.splice(0)) track.stop();
-    this.clip?.pause();
+    this.clip?.close();
     this.preview.srcObject = null;
     if (this.context && this.context.state !== "closed") this.context.close();
   }

@@ -1,82 +1,138 @@
 // Questions (which can be corrected and asked again) with their answers as they stream in.
 
+const ENDINGS = {
+  "barge-in": "Interrupted by the next question.",
+  client: "Stopped.",
+  timeout: "Stopped: the answer took too long.",
+  "engine lost": "Lost: the model was restarted. Ask again.",
+  "session closed": "Lost: the session ended.",
+  shutdown: "Lost: the service stopped.",
+};
+
 export class Transcript {
   /** onAsk(text) asks again; onCancel(id) stops an answer. */
   constructor(list, { onAsk, onCancel }) {
     Object.assign(this, { list, onAsk, onCancel, items: new Map() });
   }
 
-  clear() {
-    this.items.clear();
-    this.list.replaceChildren();
-  }
-
-  question({ question, text, source }) {
+  question({ question, text, source, timings_ms }) {
     const item = document.createElement("li");
     item.dataset.state = "answering";
     item.dataset.question = question;
-    const words = element("span", "", text);
-    const correct = element("button", "", "Correct");
-    correct.type = "button";
-    correct.setAttribute("aria-label", `Correct the question “${text}” and ask it again`);
-    correct.addEventListener("click", () => this.#edit(item, text));
-    const asked = element("p", "question");
-    asked.append(source === "speech" ? "(spoken) " : "", words, " ", correct);
-    item.append(asked, element("p", "answer"), element("p", "quiet facts"));
+    item.timings = timings_ms;
+    const answer = element("p", "answer");
+    answer.setAttribute("aria-busy", "true"); // read out once it is whole, not word by word
+    item.append(this.#asked(item, text, source), answer, element("p", "quiet facts"), this.#stopButton(question));
     this.items.set(question, item);
     this.list.append(item);
-    item.scrollIntoView({ block: "nearest" });
+    this.#reveal();
   }
 
   started({ question, ttft_ms }) {
-    this.#set(question, ".facts", `First words after ${Math.round(ttft_ms)} ms`);
+    const item = this.items.get(question);
+    if (!item) return;
+    item.facts = firstWords(ttft_ms, item.timings);
+    this.#set(item, ".facts", item.facts);
   }
 
   delta({ question, text }) {
     const item = this.items.get(question);
-    if (item) item.querySelector(".answer").textContent += text;
+    if (!item) return;
+    item.querySelector(".answer").append(text);
+    this.#reveal();
   }
 
-  done({ question, text, ttft_ms, retention }) {
-    this.#set(question, ".answer", text);
-    this.#set(question, ".facts", `First words after ${Math.round(ttft_ms)} ms · ${Math.round(100 * retention)} % of the tokens kept`);
-    this.#state(question, "done");
+  done({ question, text, retention }) {
+    const item = this.items.get(question);
+    if (!item) return;
+    this.#set(item, ".answer", text);
+    this.#set(item, ".facts", `${item.facts ?? ""} ${Math.round(100 * retention)} % of the tokens were used.`);
+    this.#end(item, "done");
   }
 
   cancelled({ question, reason }) {
-    this.#set(question, ".facts", `Stopped: ${reason}`);
-    this.#state(question, "cancelled");
+    this.#fail(question, "cancelled", ENDINGS[reason] ?? `Stopped: ${reason}.`);
   }
 
-  /** The question being answered now, if any. */
+  failed({ question, message, remedy }) {
+    this.#fail(question, "failed", `${message} ${remedy}`);
+  }
+
+  /** The session is over: no answer comes any more. */
+  abandon() {
+    for (const question of this.items.keys()) this.#fail(question, "cancelled", ENDINGS["session closed"]);
+    this.items.clear();
+  }
+
+  /** The newest question being answered, if any. */
   running() {
-    return [...this.items].find(([, item]) => item.dataset.state === "answering")?.[0];
+    return [...this.items].findLast(([, item]) => item.dataset.state === "answering")?.[0];
+  }
+
+  #asked(item, text, source) {
+    const asked = element("p", "question");
+    const correct = Object.assign(element("button", "", "Correct"), { type: "button" });
+    correct.setAttribute("aria-label", `Correct “${text}” and ask again`);
+    correct.addEventListener("click", () => this.#edit(item, text));
+    asked.append(element("span", "words", text), ...(source === "speech" ? [element("span", "quiet", "spoken")] : []), correct);
+    return asked;
+  }
+
+  #stopButton(question) {
+    const stop = Object.assign(element("button", "stop", "Stop answering"), { type: "button" });
+    stop.addEventListener("click", () => this.onCancel(question));
+    return stop;
   }
 
   #edit(item, text) {
-    const form = document.createElement("form");
+    const form = element("form", "row");
     const input = Object.assign(element("input", "grow"), { type: "text", value: text, maxLength: 500 });
     input.setAttribute("aria-label", "Corrected question");
-    const send = Object.assign(element("button", "", "Ask again"), { type: "submit" });
-    form.className = "row";
-    form.append(input, send);
+    form.append(input, Object.assign(element("button", "", "Ask again"), { type: "submit" }));
     const shown = item.querySelector(".question");
-    const restore = () => { form.replaceWith(shown); };
-    form.addEventListener("submit", (event) => { event.preventDefault(); if (input.value.trim()) this.onAsk(input.value.trim()); restore(); });
-    form.addEventListener("keydown", (event) => { if (event.key === "Escape") { event.stopPropagation(); restore(); shown.querySelector("button").focus(); } });
+    const restore = () => { form.replaceWith(shown); shown.querySelector("button").focus(); };
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const words = input.value.trim();
+      if (words) this.onAsk(words);
+      restore();
+    });
+    form.addEventListener("keydown", (event) => { if (event.key === "Escape") { event.stopPropagation(); restore(); } });
     shown.replaceWith(form);
     input.select();
   }
 
-  #set(question, selector, text) {
+  #fail(question, state, words) {
     const item = this.items.get(question);
-    if (item) item.querySelector(selector).textContent = text;
+    if (item?.dataset.state !== "answering") return;
+    this.#set(item, ".facts", words);
+    this.#end(item, state);
   }
 
-  #state(question, state) {
-    const item = this.items.get(question);
-    if (item) item.dataset.state = state;
+  #end(item, state) {
+    item.dataset.state = state;
+    const stop = item.querySelector(".stop");
+    if (document.activeElement === stop) this.list.focus(); // the focus must not fall off the page with the button
+    stop.remove();
+    item.querySelector(".answer").removeAttribute("aria-busy");
+    this.#reveal();
   }
+
+  #set(item, selector, text) {
+    item.querySelector(selector).textContent = text;
+  }
+
+  /** Keeps the newest words in view inside the list; the page itself stays where it is. */
+  #reveal() {
+    this.list.scrollTop = this.list.scrollHeight;
+  }
+}
+
+function firstWords(ttft_ms, { hang_over, transcribe } = {}) {
+  const seconds = (ms) => `${(ms / 1000).toFixed(2)} s`;
+  if (hang_over === undefined) return `First words after ${seconds(ttft_ms)}.`;
+  const model = Math.max(0, ttft_ms - hang_over - transcribe);
+  return `First words ${seconds(ttft_ms)} after you stopped (pause ${seconds(hang_over)}, recognition ${seconds(transcribe)}, model ${seconds(model)}).`;
 }
 
 function element(name, className = "", text = "") {

@@ -3,6 +3,7 @@
 import { call } from "./api.js";
 
 const GATHERING_MS = 1000; // host candidates come at once; a slow STUN server must not hold the start back
+const MOST_BITS_PER_SECOND = 1_500_000; // the model looks at two small frames a second
 
 export class Publisher {
   /** onState receives the RTCPeerConnection's connectionState. */
@@ -14,8 +15,8 @@ export class Publisher {
     this.peer.addEventListener("icecandidate", ({ candidate }) => candidate?.candidate && this.#trickle(candidate));
   }
 
-  /** Sends the stream's tracks; returns the session's id. `name` rejoins the session of that name or id. */
-  async publish(stream, name) {
+  /** Sends the stream's tracks; returns the session's id. `rejoin` is the session to go on with, `talk` its talk mode. */
+  async publish(stream, { rejoin = null, talk = null } = {}) {
     for (const track of stream.getTracks()) {
       const sender = this.peer.addTransceiver(track, { direction: "sendonly", streams: [stream] }).sender;
       if (track.kind === "video") await limitBitrate(sender);
@@ -23,22 +24,20 @@ export class Publisher {
     await this.peer.setLocalDescription();
     await gathered(this.peer);
     this.sent = this.peer.localDescription.sdp;
-    const path = name ? `/whip/${encodeURIComponent(name)}` : "/whip";
+    const path = (rejoin ? `/whip/${encodeURIComponent(rejoin)}` : "/whip") + (talk ? `?talk=${talk}` : "");
     const response = await call("POST", path, { type: "application/sdp", body: this.sent });
     this.resource = new URL(response.headers.get("Location"), location.href).pathname;
     this.etag = response.headers.get("ETag");
-    await this.peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+    const answer = await response.text();
+    if (this.peer.signalingState !== "closed") await this.peer.setRemoteDescription({ type: "answer", sdp: answer });
     for (const candidate of this.late.splice(0)) this.#trickle(candidate);
     return decodeURIComponent(this.resource.split("/").pop());
   }
 
-  replaceTrack(track) {
-    return this.peer.getSenders().find((sender) => sender.track?.kind === track.kind)?.replaceTrack(track);
-  }
-
-  async close({ forget = true } = {}) {
+  /** Stops sending; with `forget` the session ends too. */
+  async close({ forget }) {
     this.peer.close();
-    if (forget && this.resource) await call("DELETE", this.resource).catch(() => { /* it may have ended by itself */ });
+    if (forget && this.resource) await call("DELETE", this.resource, { keepalive: true }).catch(() => { /* it may have ended by itself */ });
   }
 
   #trickle(candidate) {
@@ -65,6 +64,6 @@ function gathered(peer) {
 async function limitBitrate(sender) {
   const parameters = sender.getParameters();
   if (!parameters.encodings?.length) return; // Firefox fills these in only after negotiation
-  parameters.encodings[0].maxBitrate = 1_500_000;
+  parameters.encodings[0].maxBitrate = MOST_BITS_PER_SECOND;
   await sender.setParameters(parameters);
 }

@@ -1,0 +1,140 @@
+// A session's life as the page sees it: published, followed, repaired when the connection is cut, begun anew when it is over.
+
+import { Answers } from "./answers.js";
+import { call, getJson, Problem, sessionPath } from "./api.js";
+import { Publisher } from "./whip.js";
+
+const RETRY_MS = [500, 1000, 2000, 5000, 10_000];
+const LOST = new Problem({ code: "lost", title: "The connection to the service is lost.", remedy: "It is tried again by itself. Check the network if this stays." });
+const FORGOTTEN = new Problem({ code: "restarted", title: "The service was restarted and has forgotten the scene.", remedy: "Sharing goes on in a new session: ask again once it has seen something." });
+const NO_MEDIA = new Problem({ code: "no_media", title: "Picture and sound do not get through to the service.", remedy: "A firewall may block UDP: use another network, or let the operator add a TURN server (media.ice_servers)." });
+
+export class Link {
+  /** onState("idle" | "waiting" | "live" | "lost"), onEvent(event), onSession(id), onProblem(problem), onSolved(code), onOver(). */
+  constructor(reactions) {
+    Object.assign(this, reactions);
+    this.session = null;
+    this.#reset();
+    addEventListener("online", () => { this.answers?.hurry(); if (this.retrying) this.#repair(0); });
+  }
+
+  get publishing() { return Boolean(this.stream); }
+
+  /** Publishes `stream` as a new session; with a session open, as its new picture and sound. Throws Problem. */
+  async publish(stream, { iceServers, talk }) {
+    Object.assign(this, { stream, iceServers, talk });
+    if (!this.session) this.onState("waiting");
+    await this.#publish();
+  }
+
+  /** Follows a session that another device publishes. Throws Problem. */
+  async watch(session) {
+    this.onState("waiting");
+    await getJson(sessionPath(session));
+    this.#follow(session);
+  }
+
+  close() {
+    clearTimeout(this.retrying);
+    this.publisher?.close({ forget: true });
+    this.answers?.close();
+    this.#reset();
+    this.onState("idle");
+    this.onSession(null);
+  }
+
+  #reset() {
+    Object.assign(this, { session: null, stream: null, publisher: null, answers: null, attempt: 0, retrying: null, socketUp: false, mediaUp: false, everUp: false });
+  }
+
+  async #publish() {
+    this.publisher?.close({ forget: false });
+    const publisher = this.publisher = new Publisher(this.iceServers, (state) => { if (publisher === this.publisher) this.#media(state); });
+    const session = await publisher.publish(this.stream, { rejoin: this.session, talk: this.talk });
+    if (publisher !== this.publisher) { publisher.close({ forget: session !== this.session }); return; } // stopped meanwhile
+    if (session !== this.session) this.#follow(session);
+  }
+
+  #follow(session) {
+    this.answers?.close();
+    this.session = session;
+    this.onSession(session);
+    this.answers = new Answers(session, { onEvent: (event) => this.#take(event), onState: (state) => this.#socket(state) });
+  }
+
+  #take(event) {
+    if (event.type === "source.lost" && this.publishing) this.#repair(); // nothing arrives there, whatever the peer thinks
+    if (event.type === "source.back") this.#rest();
+    this.onEvent(event);
+    if (event.type === "session.closed") this.#over(event.reason);
+  }
+
+  #media(state) {
+    if (state === "connected") { this.mediaUp = true; this.#rest(); }
+    if (state === "disconnected" || state === "failed") this.mediaUp = false;
+    if (state === "failed") { if (!this.everUp) this.onProblem(NO_MEDIA); this.#repair(); }
+    this.#tell();
+  }
+
+  #socket(state) {
+    this.socketUp = state === "open";
+    if (state === "gone") { this.#anew(FORGOTTEN); return; }
+    if (this.socketUp && this.everUp && this.publishing && !this.mediaUp) this.#repair(0);
+    this.#tell();
+  }
+
+  #tell() {
+    const live = this.socketUp && (this.mediaUp || !this.publishing);
+    this.onState(live ? "live" : this.everUp ? "lost" : "waiting");
+    if (live) { this.everUp = true; this.onSolved(LOST.code); this.onSolved(NO_MEDIA.code); }
+    else if (this.everUp) this.onProblem(LOST);
+  }
+
+  /** The session was closed: by someone, by a stopping server, or because this page could not be reached for too long. */
+  async #over(reason) {
+    const { stream, session } = this;
+    if (stream && !(this.socketUp && this.mediaUp && await ready())) { if (session === this.session) this.#anew(FORGOTTEN); return; }
+    if (session !== this.session) return;
+    this.onProblem(new Problem({ code: "closed", title: `The session has ended: ${reason}.`, remedy: stream ? "Press Start to begin a new one." : "Choose another source." }));
+    this.onOver();
+  }
+
+  #anew(problem) {
+    this.answers?.close();
+    Object.assign(this, { session: null, answers: null, socketUp: false });
+    this.onProblem(problem);
+    if (this.publishing) this.#repair(0);
+    else this.onOver();
+  }
+
+  #rest() {
+    clearTimeout(this.retrying);
+    Object.assign(this, { retrying: null, attempt: 0 });
+  }
+
+  #repair(delay = RETRY_MS[Math.min(this.attempt, RETRY_MS.length - 1)]) {
+    if (this.retrying && delay) return;
+    clearTimeout(this.retrying);
+    this.retrying = setTimeout(() => this.#attempt(), delay);
+  }
+
+  async #attempt() {
+    const { stream } = this;
+    this.attempt++;
+    try {
+      // A name that is unknown would be given to a new session; ours is an id, so it must be known.
+      if (this.session) await getJson(sessionPath(this.session));
+      if (stream !== this.stream) return;
+      await this.#publish();
+      this.retrying = null;
+    } catch (problem) {
+      if (stream !== this.stream) return;
+      this.retrying = null;
+      if (this.session && problem.status === 404) { this.#anew(FORGOTTEN); return; }
+      if (problem.code !== "unreachable") this.onProblem(problem);
+      this.#repair();
+    }
+  }
+}
+
+const ready = () => call("GET", "/readyz").then(() => true, () => false);
