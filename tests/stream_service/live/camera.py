@@ -42,19 +42,22 @@ class Tone(AudioStreamTrack):
 class Camera:
     """Publishes to ``url`` while it is open."""
 
-    def __init__(self, url: str, path: str = "/whip", *, token: str | None = None) -> None:
+    def __init__(
+        self, url: str, path: str = "/whip", *, video: bool = True, audio: bool = True, token: str | None = None
+    ) -> None:
         self._headers = {"Content-Type": "application/sdp"}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
         self._url = url
         self._path = path
+        self._tracks = [*([MovingBar()] if video else []), *([Tone()] if audio else [])]
         self.connection = RTCPeerConnection()
         self.location = ""
         self.etag = ""
 
     async def __aenter__(self) -> Self:
-        self.connection.addTrack(MovingBar())
-        self.connection.addTrack(Tone())
+        for track in self._tracks:
+            self.connection.addTrack(track)
         await self.connection.setLocalDescription(await self.connection.createOffer())
         async with httpx.AsyncClient(base_url=self._url) as http:
             answer = await http.post(self._path, content=self.connection.localDescription.sdp, headers=self._headers)

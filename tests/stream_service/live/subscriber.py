@@ -35,7 +35,8 @@ class Subscriber:
 
 
 @asynccontextmanager
-async def subscribed(url: str, session: str, after: int = 0) -> AsyncIterator[Subscriber]:
+async def subscribed(url: str, session: str, after: int = 0, *, token: str | None = None) -> AsyncIterator[Subscriber]:
     address = f"{url.replace('http', 'ws', 1)}/v1/sessions/{session}/answers?after={after}"
-    async with websockets.connect(address) as socket:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    async with websockets.connect(address, additional_headers=headers) as socket:
         yield Subscriber(socket, after)

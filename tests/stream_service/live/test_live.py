@@ -131,6 +131,42 @@ async def test_a_bad_offer_hurts_nobody(server: Server) -> None:
         await subscriber.until("window.fused")
 
 
+@pytest.mark.parametrize("only", ["video", "audio"])
+async def test_one_track_is_enough(server: Server, only: str) -> None:
+    async with (
+        Camera(server.url, video=only == "video", audio=only == "audio") as camera,
+        subscribed(server.url, camera.session) as subscriber,
+    ):
+        window = await subscriber.until("window.fused")
+        assert isinstance(window, events.WindowFused)
+        assert (window.seen.video > 0, window.seen.audio > 0) == (only == "video", only == "audio")
+        await ask(server, camera.session, "What do you see and hear?")
+        await subscriber.until("answer.done")
+
+
+async def test_a_guarded_server_that_is_full(model: str) -> None:
+    token = "a-token-of-the-operator"
+    server = Server(model, server__tokens=[token], engine__max_sessions=1)
+    bearer = {"Authorization": f"Bearer {token}"}
+    async with Camera(server.url, "/whip/door?barge_in=refuse", token=token) as camera, server.http() as http:
+        sdp = {"Content-Type": "application/sdp"}
+        offer = camera.connection.localDescription.sdp
+        stranger = await http.post("/whip", content=offer, headers=sdp)
+        assert (stranger.status_code, stranger.json()["code"]) == (401, "unauthorised")
+        second = await http.post("/whip", content=offer, headers=sdp | bearer)
+        assert (second.status_code, second.json()["code"]) == (503, "server_full")
+        assert int(second.headers["retry-after"]) > 0
+        async with subscribed(server.url, "door", token=token) as subscriber:
+            await subscriber.until("window.fused")
+            questions = "/v1/sessions/door/questions"
+            first = await http.post(questions, json={"text": "What is this?"}, headers=bearer)
+            assert first.status_code == 202
+            refused = await http.post(questions, json={"text": "And this?"}, headers=bearer)
+            assert (refused.status_code, refused.json()["code"]) == (429, "busy")
+            await subscriber.until("answer.done")
+    assert await asyncio.to_thread(server.stop) == 0, "".join(server.output)
+
+
 async def test_stopping_finishes_the_running_answer_and_says_goodbye(model: str) -> None:
     server = Server(model)
     async with Camera(server.url) as camera:
