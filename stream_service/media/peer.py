@@ -22,7 +22,7 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
 from stream_service.errors import Conflict, InvalidSdp
-from stream_service.media import network, tap
+from stream_service.media import network, recovery, tap
 from stream_service.media.clock import StreamClock, Track
 from stream_service.media.fragment import Fragment, write_fragment
 from stream_service.media.intake import VIDEO_RATE, Intake
@@ -39,12 +39,16 @@ class Peer:
     Tracks are read whether or not anyone wants them (aiortc queues unread frames without bound).
     """
 
-    def __init__(self, settings: MediaSettings, offer: Offer, clock: StreamClock) -> None:
+    def __init__(
+        self, settings: MediaSettings, offer: Offer, clock: StreamClock, monotonic: Callable[[], float]
+    ) -> None:
         self._settings = settings
         self._offer = offer
         self._clock = clock
+        self._monotonic = monotonic
         self._connection = RTCPeerConnection(_configuration(settings))
         self._receivers: dict[Track, RTCRtpReceiver] = {}
+        self._decoders: dict[Track, recovery.DecoderQueue] = {}
         self._runner: asyncio.Task[None] | None = None
         self._restart: Restart | None = None
         self._restarting: asyncio.Task[bool] | None = None
@@ -122,6 +126,10 @@ class Peer:
         """What the receivers have counted."""
         return {track: tap.reception(receiver) for track, receiver in self._receivers.items()}
 
+    def undecoded(self) -> int:
+        """Encoded frames that were dropped: the decoder was behind, or what they refer to was lost."""
+        return sum(decoder.dropped for decoder in self._decoders.values())
+
     async def close(self) -> None:
         """Stop; the source is told by DTLS. Nothing reaches the intake after this."""
         tasks = [task for task in (self._restarting, self._runner) if task is not None]
@@ -135,6 +143,7 @@ class Peer:
 
     def _listen(self, track: Track, receiver: RTCRtpReceiver, rate: int) -> None:
         clock = self._clock
+        self._decoders[track] = recovery.guard(receiver, track, self._monotonic)
         tap.listen(
             receiver,
             on_packet=lambda timestamp: clock.heard(track, timestamp, rate),

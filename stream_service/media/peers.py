@@ -50,7 +50,7 @@ class Peers:
         checked = read_offer(offer, self._settings.max_sdp_bytes)
         source = self._sources.get(session) or _Source(StreamClock(self._monotonic))
         async with source.lock:
-            peer = Peer(self._settings, checked, source.clock)
+            peer = Peer(self._settings, checked, source.clock, self._monotonic)
             try:
                 answer = await peer.answer()
             except BaseException:
@@ -110,7 +110,8 @@ class Peers:
         """Counters of a session's present source.
 
         frames, samples (16 kHz), dropped (out of order), breaks, resolutions (changes); packets_received,
-        packets_lost; jitter_video_ms, jitter_audio_ms; av_aligned (1 once sender reports lay the tracks to each other,
+        packets_lost; undecoded (frames without their references, or without time to decode them); jitter_video_ms,
+        jitter_audio_ms; av_aligned (1 once sender reports lay the tracks to each other,
         0 while or where only packet arrival does), av_skew_ms (by how much the last pair of reports found the
         alignment in use to be wrong) and av_skew_ms_p95 of all; reports_rejected. Raises :class:`NotFound`.
         """
@@ -122,6 +123,7 @@ class Peers:
         stats = {
             "packets_received": float(sum(r.received for r in reception.values())),
             "packets_lost": float(sum(r.lost for r in reception.values())),
+            "undecoded": float(peer.undecoded()),
             "av_aligned": float(source.clock.aligned),
             "reports_rejected": float(source.clock.rejected),
         }
