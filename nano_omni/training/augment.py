@@ -42,7 +42,8 @@ class Damage:
     echo: float = 0.08
 
 
-CLEAN = Damage(**dict.fromkeys(Damage.__dataclass_fields__, 0.0))
+STRENGTHS = ("brightness", "loudest_noise")
+CLEAN = Damage(**{name: 0.0 for name in Damage.__dataclass_fields__ if name not in STRENGTHS})
 
 
 def _chosen(count: int, share: float, device: torch.device) -> Tensor:

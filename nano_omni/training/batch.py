@@ -14,7 +14,7 @@ from nano_omni.training import layout as columns
 from nano_omni.training.chat import Chat
 from nano_omni.training.layout import COLUMNS, NO_LABEL, VIDEO, Layout, LayoutBuilder, StreamShape, Turn
 from nano_omni.training.mix import Mix, StreamPlan, draw_streams
-from nano_omni.training.targets import sound_targets, view_targets
+from nano_omni.training.targets import VIEW_FACTS, sound_targets, view_targets
 from nano_omni.world.pack import Packed, pack
 
 BLOCK = 128
@@ -126,9 +126,8 @@ class Batcher:
             slots += [(start + a, start + b, tag) for a, b, tag in made.slots]
             start = end
         drops.luck[rows[:, columns._KIND] == columns.TEXT] = -1.0
-        views = np.zeros((capacity.seconds, view_targets(plans[0].script).shape[1]), dtype=np.uint8)
-        for stream, plan in enumerate(plans):
-            views[stream * seconds : (stream + 1) * seconds] = view_targets(plan.script)
+        views = np.zeros((capacity.seconds, VIEW_FACTS), dtype=np.uint8)
+        views[: len(plans) * seconds] = np.concatenate([view_targets(plan.script) for plan in plans])
         return Batch(
             scripts=pack([plan.script for plan in plans]),
             rows=torch.from_numpy(rows),

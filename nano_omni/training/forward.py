@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -23,6 +24,14 @@ from pruner.families.mel import LEFT_CONTEXT, log_mel
 
 COLUMNS_OF_TOKENS = 6  # video tokens in a row of the picture
 _DECADES = 8.0
+
+
+def compile_renderer(device: torch.device) -> None:
+    """Fuse the world's per-pixel drawing into a few kernels, for this process: frames come 256 at a time."""
+    scenery = import_module("nano_omni.world.render")  # the package exports the function under the module's name
+    outlines = scenery.atlas().to(device)
+    scenery.atlas = lambda: outlines  # drawn once, by Python's own sines, which the compiler cannot follow
+    scenery._paint = torch.compile(scenery._paint, dynamic=False)
 
 
 @dataclass(frozen=True)

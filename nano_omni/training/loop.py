@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,12 +33,15 @@ from nano_omni.training.augment import Damage, SpeechBank
 from nano_omni.training.batch import DROP_GROUPS, Batch, Batcher, Capacity
 from nano_omni.training.chat import Chat
 from nano_omni.training.decoder import block_masks, dense_masks
-from nano_omni.training.forward import Media, Thinker, drop_groups, make_media, visibility_of
+from nano_omni.training.forward import Media, Thinker, compile_renderer, drop_groups, make_media, visibility_of
 from nano_omni.training.heads import TowerHeads
-from nano_omni.training.mix import Asked, Mix
+from nano_omni.training.exam import examine
+from nano_omni.training.mix import Mix
 from nano_omni.training.muon import Muon, split_parameters
+from nano_omni.training.rows import condition_rows, main_rows
+from nano_omni.training.tally import Tally
 
-TOWERS_UNTIL, SHORT_UNTIL = 0.03, 0.09
+TOWERS_UNTIL, SHORT_UNTIL = 0.025, 0.08
 CONSTANT_UNTIL, LAST_RATE = 0.45, 0.02
 HEAD_WEIGHT = 0.25
 
@@ -111,7 +113,7 @@ class Trainer:
             features = self._encode(media, batch.anchors, batch.compressed)
             return self._predict(batch.rows, features, self.masks(batch), batch.labels), features
 
-    def step(self, batch: Batch, media: Media, progress: float, *, towers_only: bool) -> tuple[Tensor, Tensor | None]:
+    def step(self, batch: Batch, media: Media, progress: float | None, *, towers_only: bool) -> tuple[Tensor, Tensor | None]:
         """One update; returns the loss and, unless only the towers learn, which labels were predicted right."""
         right = None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
@@ -124,14 +126,15 @@ class Trainer:
                 loss = functional.cross_entropy(logits, target) + HEAD_WEIGHT * self._head_loss(features, batch)
                 right = logits.detach().argmax(-1) == target
         loss.backward()
-        self._update(rate_at(progress))
+        self._update(0.0 if progress is None else rate_at(progress))
         return loss.detach(), right
 
     def _update(self, share: float) -> None:
         gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
         if dist.is_initialized():
             flat = torch._utils._flatten_dense_tensors(gradients)
-            dist.all_reduce(flat, op=dist.ReduceOp.AVG)
+            dist.all_reduce(flat)
+            flat /= dist.get_world_size()
             torch._foreach_copy_(gradients, torch._utils._unflatten_dense_tensors(flat, gradients))
         for group in self._adam.param_groups:
             group["lr"] = self._rates.adam * share
@@ -140,34 +143,6 @@ class Trainer:
         self._muon.step(self._rates.muon * share)
         for parameter in self._parameters:
             parameter.grad = None
-
-
-class Tally:
-    """Exact answers by category, from batches whose slots are tagged with what was asked."""
-
-    def __init__(self) -> None:
-        self.counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-
-    def add(self, batch: Batch, labels: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> None:
-        """Count a slot as exact if all its labels were predicted right: greedy decoding then gives the very answer."""
-        index = labels[:, 0]
-        used = index >= 0
-        wrong = np.concatenate([[0], np.cumsum(~right[used])])
-        for first, last, asked in batch.slots:
-            low, high = np.searchsorted(index[used], (first, last))
-            if high > low and isinstance(asked, Asked):
-                entry = self.counts[asked.category]
-                entry[0] += int(wrong[high] == wrong[low])
-                entry[1] += 1
-
-    @property
-    def total(self) -> tuple[int, int]:
-        """Exact answers and questions over all categories."""
-        return sum(v[0] for v in self.counts.values()), sum(v[1] for v in self.counts.values())
-
-    def table(self) -> dict[str, float]:
-        """Share of exact answers by category."""
-        return {name: round(good / n, 4) for name, (good, n) in sorted(self.counts.items())}
 
 
 def load(directory: Path, device: torch.device) -> tuple[Any, Any]:
@@ -183,6 +158,8 @@ def train(arguments: argparse.Namespace) -> None:
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
+    if arguments.compile_renderer:
+        compile_renderer(device)
     if size > 1:
         dist.init_process_group("nccl" if cuda else "gloo")
     began = time.monotonic()
@@ -219,6 +196,13 @@ def train(arguments: argparse.Namespace) -> None:
     moment = arguments.from_progress
     batches = iter(loader)
     step = 0
+    warm = next(batches).to(device)
+    for towers_only in (True, False):  # at a rate of zero: compiles both kinds of step before the schedule begins
+        media = make_media(warm, damage, bank, torch.bfloat16 if cuda else torch.float32)
+        trainer.step(warm, media, None, towers_only=towers_only)
+    if cuda:
+        torch.cuda.synchronize()
+    clock = time.monotonic()
     while moment < 1.0:
         asked = time.monotonic()
         batch = next(batches)
@@ -231,10 +215,10 @@ def train(arguments: argparse.Namespace) -> None:
         if right is not None and step % 10 == 0:
             pending.append((batch, batch.labels, right))
         if step % 10 == 0:
-            elapsed = torch.tensor([time.monotonic() - began], device=device)
+            passed = torch.tensor([(time.monotonic() - clock) / (budget - (clock - began))], device=device)
             if size > 1:
-                dist.broadcast(elapsed, 0)
-            moment = arguments.from_progress + (1 - arguments.from_progress) * elapsed.item() / budget
+                dist.broadcast(passed, 0)
+            moment = arguments.from_progress + (1 - arguments.from_progress) * passed.item()
             progress.value = moment
         if step % arguments.log_every == 0:
             for kept, labels, flags in pending:
@@ -264,6 +248,13 @@ def train(arguments: argparse.Namespace) -> None:
             break
     if rank == 0:
         save(model, tokens, arguments.out / "final", known)
+    if arguments.exam_batches:
+        rows = [*main_rows(), *condition_rows()][rank::size]
+        results = examine(
+            trainer, chat, rows, batches=arguments.exam_batches, capacity=capacity, bank=bank, workers=arguments.workers
+        )
+        (arguments.out / f"exam{rank}.json").write_text(json.dumps(results, indent=1))
+    if rank == 0:
         print(json.dumps({"done": True, "steps": step, "seconds": round(time.monotonic() - began, 1)}), file=log)
     if size > 1:
         dist.barrier()
@@ -284,6 +275,8 @@ def main() -> None:
     parser.add_argument("--adam", type=float, default=Rates.adam)
     parser.add_argument("--mix", default="", help="JSON of the fields of Mix that differ")
     parser.add_argument("--capacity", default="", help="JSON of the fields of Capacity that differ")
+    parser.add_argument("--compile-renderer", action="store_true")
+    parser.add_argument("--exam-batches", type=int, default=0, help="batches for each row of the evaluation after training")
     parser.add_argument("--log-every", type=int, default=50)
     parser.add_argument("--save-every", type=float, default=120.0, help="seconds between checkpoints")
     parser.add_argument("--tiny", action="store_true", help="the four-layer model, for a smoke run on a CPU")

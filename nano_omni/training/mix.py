@@ -26,7 +26,7 @@ AUDIO_CATEGORIES = ("audio", "outside")
 class Mix:
     """Shares of everything in the training data; evaluation rows are other values of the same fields."""
 
-    windows: tuple[tuple[int, float], ...] = ((4, 0.16), (8, 0.26), (16, 0.38), (24, 0.1), (32, 0.1))
+    windows: tuple[tuple[int, float], ...] = ((4, 0.16), (8, 0.26), (16, 0.4), (32, 0.18))
     needle: float = 0.4
     compressed: float = 0.7
     video_only: float = 0.04

@@ -45,7 +45,7 @@ class Muon:
         for group, average in self._groups:
             gradient = torch.stack([_gradient(parameter) for parameter in group])
             average.lerp_(gradient, 1 - self._momentum)
-            update = _orthogonalise(gradient.lerp(average, self._momentum))
+            update = orthogonalise(gradient.lerp(average, self._momentum))
             scale = max(1.0, group[0].shape[0] / group[0].shape[1]) ** 0.5
             masters = [parameter.data for parameter in group]
             torch._foreach_mul_(masters, 1 - rate * self._decay)
@@ -54,13 +54,6 @@ class Muon:
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-
-
-def _orthogonalise(matrices: Tensor) -> Tensor:
-    return _compiled(matrices) if matrices.is_cuda else orthogonalise(matrices)
-
-
-_compiled = torch.compile(orthogonalise, dynamic=False)
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

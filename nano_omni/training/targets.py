@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +14,6 @@ VIEW_FACTS = sum(len(left) * len(right) for left, right in _PAIRS)
 SOUND_CLASSES = len(SOUNDS) + 1
 
 
-@lru_cache(maxsize=256)
 def view_targets(script: Script) -> NDArray[np.uint8]:
     """What is on screen in each second, uint8 [seconds, VIEW_FACTS]: which pairs (colour and shape, shape and place, …)."""
     table = np.zeros((script.seconds, VIEW_FACTS), dtype=np.uint8)

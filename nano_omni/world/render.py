@@ -76,25 +76,33 @@ def _draw(group: Packed, pictures: Tensor, ticks: Tensor, size: int, dtype: torc
     looks = group.looks.to(dtype).repeat_interleave(len(ticks), 0)
     scenes = group.scenes.flatten(0, 1)[row].to(dtype)
     things = group.things.flatten(0, 1)[row].to(dtype)
-    seconds = ticks.to(dtype).repeat(streams) / TICKS
+    when, seeds = ticks.repeat(streams), group.seeds.repeat_interleave(len(ticks))
+    frames = _paint(pictures[row], looks, scenes, things, when, seeds, size, dtype)
+    return frames.reshape(streams, len(ticks), size, size, 3)
+
+
+def _paint(
+    pictures: Tensor, looks: Tensor, scenes: Tensor, things: Tensor, ticks: Tensor, seeds: Tensor, size: int, dtype: torch.dtype
+) -> Tensor:
+    """Paint N unrelated frames, uint8 [N, size, size, 3]; every table has a row for each frame."""
     look = _columns(looks, LOOK, 1)
     scene = _columns(scenes, SCENE, 1)
+    seconds = ticks.to(dtype) / TICKS
 
     axis = (torch.arange(size, device=ticks.device, dtype=dtype) + 0.5) / size
-    shift_x, shift_y = _shake(look, seconds, group.seeds.repeat_interleave(len(ticks)))
+    shift_x, shift_y = _shake(look, seconds, seeds)
     x = (axis - 0.5) / look("zoom") + 0.5 + shift_x
     y = (axis - 0.5) / look("zoom") + 0.5 + shift_y
     x, y = x[:, None, :], y[:, :, None]
     edge = size / (look("softness") * max(size / REFERENCE_SIZE, 1.0)).unsqueeze(-1)
 
-    image = _sample(pictures[row], x, y)
+    image = _sample(pictures, x, y)
     image = torch.lerp(image, _colour(scene, "sheet"), _sheet(scene, x, y, edge)[:, None])
     image = _add_things(image, things, seconds - scenes[:, SCENE["start"]] / TICKS, x, y, edge)
     image = torch.lerp(image, _colour(scene, "hand"), _hand(scene, x, y, edge)[:, None])
     image = _expose(image, look, seconds, axis)
-    image = image + _grain(group.seeds, ticks, size, dtype) * look("grain")[:, :, None, None]
-    frames = (image.clamp(0, 1) * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1)
-    return frames.reshape(streams, len(ticks), size, size, 3)
+    image = image + _grain(seeds, ticks, size, dtype) * look("grain")[:, :, None, None]
+    return (image.clamp(0, 1) * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def _columns(table: Tensor, index: dict[str, int], trailing: int) -> Callable[[str], Tensor]:
@@ -190,8 +198,8 @@ def _expose(image: Tensor, look: Callable[[str], Tensor], seconds: Tensor, axis:
 
 
 def _grain(seeds: Tensor, ticks: Tensor, size: int, dtype: torch.dtype) -> Tensor:
-    """Return the sensor's noise in [-1, 1), [G * T, 3, size, size]: three fields of one hash a pixel."""
-    frame = (seeds[:, None] * 7919 + ticks[None, :]).flatten()
+    """Return the sensor's noise in [-1, 1) of N frames, [N, 3, size, size]: three fields of one hash a pixel."""
+    frame = seeds * 7919 + ticks
     start = scramble((frame & 0x7FFFFFFF).to(torch.int32))[:, None, None]
     words = scramble(start + torch.arange(size * size, dtype=torch.int32, device=seeds.device).view(1, size, size))
     shifts = torch.tensor([1, 11, 21], dtype=torch.int32, device=seeds.device).view(1, 3, 1, 1)
