@@ -121,7 +121,7 @@ async def close(its: Its, session: str) -> Response:
 @router.post("/sessions/{session}/questions", status_code=202, tags=["Ask"])
 async def ask(its: Its, session: str, asked: Ask) -> Asked:
     """Ask about the stream as it is now; the answer comes as events."""
-    question = its.sessions.get(session).ask(asked.text)
+    question = its.sessions.ask(session, asked.text)
     return Asked(question=question.id, session=question.session, at=question.at)
 
 

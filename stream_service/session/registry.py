@@ -13,7 +13,7 @@ from stream_service.errors import Conflict, EngineUnavailable, Forbidden, Invali
 from stream_service.session.controller import Session, SessionOptions
 from stream_service.session.lifecycle import SessionState
 from stream_service.session.ports import Engine, Sources
-from stream_service.types import CancelReason, EngineEvent, EngineInfo, Published, Trickled
+from stream_service.types import CancelReason, EngineEvent, EngineInfo, Published, Question, Trickled
 
 _log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -63,6 +63,16 @@ class Sessions:
             )
         return session
 
+    def ask(self, key: str, text: str) -> Question:
+        """A typed question; raises NotFound, EngineUnavailable while stopping, and what :meth:`Session.ask` raises."""
+        session = self.get(key)
+        self._check_open()
+        return session.ask(text)
+
+    def _check_open(self) -> None:
+        if self.stopping:
+            raise EngineUnavailable("The server is stopping.", remedy="Try again in a moment.", retry_after=5.0)
+
     # Publishing ------------------------------------------------------------------------------------------------------
 
     async def publish(self, offer: str, key: str | None, options: SessionOptions) -> tuple[Session, Published]:
@@ -72,8 +82,7 @@ class Sessions:
         source is lost; with the token that opened it, where the server asks for tokens. Raises InvalidInput for a bad
         name, Conflict, Forbidden, ServerFull, EngineUnavailable, and what the negotiation raises.
         """
-        if self.stopping:
-            raise EngineUnavailable("The server is stopping.", remedy="Try again in a moment.", retry_after=5.0)
+        self._check_open()
         session = None if key is None else self.find(key)
         if session is None:
             return await self._publish_new(offer, key, options)
@@ -85,7 +94,9 @@ class Sessions:
                 remedy="Publish under another name, or wait until that source has ended.",
                 retry_after=5.0,
             )
-        return session, await self._sources.publish(session.id, offer, session)
+        published = await self._sources.publish(session.id, offer, session)
+        await self._check_still_there(session)
+        return session, published
 
     async def trickle(self, key: str, fragment: str, if_match: str | None) -> Trickled:
         """Pass ICE candidates, or an ICE restart, to the session's source."""
@@ -103,33 +114,50 @@ class Sessions:
             self._names[name] = id  # before the first await: no one else can take the name meanwhile
         try:
             await self._engine.open(id, options.engine)
-            session = self._parts.make(id, options)
-            self._sessions[id] = session
-            try:
-                session.announce(self._info)
-                published = await self._sources.publish(id, offer, session)
-            except BaseException:
-                del self._sessions[id]
-                self._parts.forget(id, False)
-                await self._engine.close(id)
-                raise
+            session = self._begin(id, options)
+            published = await self._negotiate(session, offer)
         except BaseException:
-            if name is not None:
-                self._names.pop(name, None)
+            if name is not None and self._names.get(name) == id:
+                del self._names[name]
             raise
-        self._tasks[id] = asyncio.create_task(self._host(session), name=f"session {id}")
         return session, published
+
+    def _begin(self, id: str, options: SessionOptions) -> Session:
+        session = self._parts.make(id, options)
+        self._sessions[id] = session
+        self._tasks[id] = asyncio.create_task(self._host(session), name=f"session {id}")
+        session.announce(self._info)
+        return session
+
+    async def _negotiate(self, session: Session, offer: str) -> Published:
+        """The first source of a new session; without it the session never was."""
+        try:
+            published = await self._sources.publish(session.id, offer, session)
+        except BaseException:
+            if session.id in self._sessions:
+                await self.close(session.id, "its source could not be negotiated", keep=False)
+            raise
+        await self._check_still_there(session)
+        return published
+
+    async def _check_still_there(self, session: Session) -> None:
+        """A session may be closed while its source is being negotiated: then nobody else will end that source."""
+        if session.id not in self._sessions:
+            await self._sources.end(session.id)
+            raise NotFound("The session was closed meanwhile.", remedy="Publish again.")
 
     # Ending ----------------------------------------------------------------------------------------------------------
 
-    async def close(self, key: str, reason: str, cancel: CancelReason = CancelReason.SESSION_CLOSED) -> None:
-        """End a session and free what it holds. Raises NotFound."""
+    async def close(
+        self, key: str, reason: str, cancel: CancelReason = CancelReason.SESSION_CLOSED, *, keep: bool = True
+    ) -> None:
+        """End a session and free what it holds, but for its log (``keep``). Raises NotFound."""
         session = self.get(key)
         del self._sessions[session.id]
         if session.options.name is not None:
             self._names.pop(session.options.name, None)
         session.close(reason, cancel)
-        self._parts.forget(session.id, True)
+        self._parts.forget(session.id, keep)
         self._check_quiet()
         await self._sources.end(session.id)
         await self._engine.close(session.id)

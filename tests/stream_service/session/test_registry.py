@@ -12,7 +12,9 @@ from stream_service.types import (
     CancelReason,
     EngineRestarted,
     MediaBreak,
+    MediaSink,
     Overloaded,
+    Published,
     SpeechStopped,
     StoreEvicted,
     Utterance,
@@ -78,6 +80,30 @@ async def test_a_session_that_cannot_start_leaves_nothing_behind(house: House, w
     assert house.sessions.all() == []
     assert set(house.engine.opened) == set(house.engine.closed)
     house.engine.refuse = house.sources.refuse = None
+    await house.publish("door")
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_session_closed_during_negotiation_keeps_no_source(
+    house: House, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    publish = house.sources.publish
+
+    async def closing(id: str, offer: str, sink: MediaSink) -> Published:
+        published = await publish(id, offer, sink)
+        await house.sessions.close(id, "closed by a client")
+        return published
+
+    if again:
+        session = await house.publish("door")
+        session.on_lost("gone")
+    monkeypatch.setattr(house.sources, "publish", closing)
+    with pytest.raises(NotFound):
+        await house.publish("door")
+    assert len(house.sources.ended) == 2
+    assert house.sessions.all() == []
+    assert not house.sessions._tasks
+    monkeypatch.undo()
     await house.publish("door")
 
 
@@ -160,6 +186,8 @@ async def test_stopping_lets_running_answers_finish_and_takes_nothing_new(house:
     await asyncio.sleep(0)
     with pytest.raises(EngineUnavailable):
         await house.publish()
+    with pytest.raises(EngineUnavailable):
+        house.sessions.ask(session.id, "And this?")
     house.engine.answer(question, "a circle")
     house.route()
     await stopping
