@@ -22,7 +22,7 @@ class SpeechSettings(BaseModel):
     release_threshold: float = Field(default=0.25, gt=0, lt=1, description="Probability below which a voice is silent.")
     min_speech_ms: int = Field(default=250, ge=32, le=2000, description="Voiced time before a sound counts as speech.")
     pre_roll_ms: int = Field(
-        default=300,
+        default=400,
         ge=0,
         le=1000,
         description="Audio kept from before the first voiced frame, so that no first sound is lost.",

@@ -61,10 +61,10 @@ def test_a_turn_is_cut_out_with_its_margins_and_dated_in_stream_time() -> None:
     assert stopped.duration == pytest.approx(1.024)
     assert stopped.utterance is paused.utterance
     utterance = stopped.utterance
-    assert utterance.start == pytest.approx(101.024 - 10 * FRAME_S)
+    assert utterance.start == pytest.approx(101.024 - 13 * FRAME_S)
     assert utterance.end == pytest.approx(102.048 + 8 * FRAME_S)
     assert len(utterance.samples) == round((utterance.end - utterance.start) * SAMPLE_RATE)
-    np.testing.assert_array_equal(np.flatnonzero(utterance.samples)[[0, -1]], [10 * 512, 42 * 512 - 1])
+    np.testing.assert_array_equal(np.flatnonzero(utterance.samples)[[0, -1]], [13 * 512, 45 * 512 - 1])
 
 
 def test_speech_from_the_very_first_sample_on_is_heard_whole() -> None:
