@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pruner import LiveModel, PrunerError, TurnOptions
 from pruner import Step as Token
-from stream_service.engine.runner import Runner, answered, fault, ms, refusal, rounds
+from stream_service.engine.runner import Runner, answered, fault, ms, refusal
 from stream_service.engine.scheduler import Scheduler
 from stream_service.engine.sessions import Answer, Session
 from stream_service.engine.settings import EngineSettings
@@ -76,17 +76,16 @@ class EngineLoop:
         self._runner.fuse((session, work) for session, work in items if session.answer is None)
 
     def _ask(self, batch: Batch) -> None:
-        """Brings each memory up to the moment of its question, then guides all questions together."""
-        timings = {"encode": 0.0, "fuse": 0.0}
-        for works in rounds(batch.windows):
-            items = self._with_sessions(works)
-            began = self._clock()
-            self._runner.encode(items, batch.step)
-            between = self._clock()
-            self._runner.fuse(items)
-            timings["encode"] += ms(began, between)
-            timings["fuse"] += ms(between, self._clock())
+        """Brings each memory a window closer to its question, and guides the questions that are reached."""
+        items = self._with_sessions(batch.windows)
         began = self._clock()
+        self._runner.encode(items, batch.step)
+        encoded = self._clock()
+        self._runner.fuse(items)
+        fused = self._clock()
+        for work in batch.asking:
+            work.encode_ms += ms(began, encoded)
+            work.fuse_ms += ms(encoded, fused)
         sessions = [self._sessions[work.session] for work in batch.questions]
         texts = [work.question.text for work in batch.questions]
         turns = self._runner.guide(zip(sessions, texts, strict=True))
@@ -97,8 +96,13 @@ class EngineLoop:
                 self._scheduler.ended(session.name, now)
                 self._events.append(fault(session.name, turn, work.question.id))
             else:
-                own = {"queue": ms(work.asked, batch.at), **timings, "guide": ms(began, now)}
-                session.begin(Answer(work, turn, own, decode_from=now))
+                timings = {
+                    "queue": ms(work.asked, fused) - work.encode_ms - work.fuse_ms,
+                    "encode": work.encode_ms,
+                    "fuse": work.fuse_ms,
+                    "guide": ms(fused, now),
+                }
+                session.begin(Answer(work, turn, timings, decode_from=now))
 
     def _decode(self, sessions: Sequence[Session]) -> None:
         answers = [session.answer for session in sessions if session.answer]

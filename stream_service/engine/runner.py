@@ -120,16 +120,6 @@ def sentence(words: str) -> str:
     return words[:1].upper() + words[1:].rstrip(".") + "."
 
 
-def rounds(works: Iterable[WindowWork]) -> Iterator[list[WindowWork]]:
-    """Splits windows so that a session appears once in each round, its windows in order."""
-    pending = list(works)
-    while pending:
-        first = {work.session: work for work in reversed(pending)}
-        taken = [work for work in pending if first[work.session] is work]
-        yield taken
-        pending = [work for work in pending if first[work.session] is not work]
-
-
 def raw_window(work: WindowWork, step: Step) -> RawWindow:
     """The media handed to the encoders, less what the step of degradation gives up."""
     window = work.window

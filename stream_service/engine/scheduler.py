@@ -3,12 +3,12 @@
 Three kinds of work, in this order, each batched over sessions:
 
 1. **decode**: one token of every running answer;
-2. **ask**: the windows that a question closes, in order, and the guided pass over them;
+2. **ask**: the windows that a question closes, in order, and with the last one the guided pass over all;
 3. **windows**: encode and fuse, earliest deadline first; a window must be fused before the next one ends.
 
 Nobody waits for ever. A question waits for one decode step at most, since an ask batch may follow every decode step.
 Windows that would miss their deadline get ``late_share`` of the engine's time however many answers run. A window that
-arrives while its own session answers has no causal place yet: it is encoded at once and fused after the commit.
+arrives while its own session answers has no causal place yet: it can be encoded, and is fused after the commit.
 """
 
 from __future__ import annotations
@@ -52,6 +52,10 @@ class _Lane:
 
     def windows(self) -> list[WindowWork]:
         return [work for work in self.queue if isinstance(work, WindowWork)]
+
+    def unseen(self) -> list[WindowWork]:
+        """Windows not encoded yet; only these are dropped, so that the encoders' state stays whole."""
+        return [work for work in self.windows() if work.encoded is None]
 
     def runnable(self) -> WindowWork | None:
         """The next window that may be worked on: fused, or only encoded while the session answers."""
@@ -114,10 +118,9 @@ class Scheduler:
             lane.horizon = max(lane.horizon, work.arrived) + (work.window.end - work.window.start)
             work.deadline = lane.horizon
             work.after_gap, lane.gap = lane.gap, False
-            waiting = lane.windows()
-            if len(waiting) >= self._settings.window_queue:
-                self._drop(lane, waiting[0])
         lane.queue.append(work)
+        if len(lane.windows()) > self._settings.window_queue:
+            self._drop(lane, lane.unseen()[0])
 
     def ended(self, session: str, now: float) -> None:
         """The session's answer is committed: what it held back may be fused, and is due from now on."""
@@ -216,9 +219,16 @@ class Scheduler:
         return Batch(Kind.WINDOWS, now, self._degradation.step, windows=tuple(windows[: max(1, fit)]))
 
     def _ask_batch(self, lanes: list[_Lane], now: float) -> Batch:
-        windows = tuple(work for lane in lanes for work in lane.before_question())
-        questions = tuple(question for lane in lanes if (question := lane.question()))
-        return Batch(Kind.ASK, now, self._degradation.step, windows=windows, questions=questions)
+        """The next window of each session that asks; with its last one (or none) the question is guided."""
+        windows: list[WindowWork] = []
+        questions: list[QuestionWork] = []
+        asking = tuple(question for lane in lanes if (question := lane.question()))
+        for lane, question in zip(lanes, asking, strict=True):
+            before = list(lane.before_question())
+            windows += before[:1]
+            if len(before) <= 1:
+                questions.append(question)
+        return Batch(Kind.ASK, now, self._degradation.step, (), tuple(windows), tuple(questions), asking)
 
     def _settle(self, kind: Kind, took: float, now: float) -> None:
         """Keeps the account of engine time owed to late windows, at most one second either way."""
@@ -236,16 +246,15 @@ class Scheduler:
             self._notices += [Overloaded(session, action) for session in self._lanes]
         if self._degradation.step is Step.WINDOWS:
             for lane in self._lanes.values():
-                while not lane.answering and not lane.question() and len(waiting := lane.windows()) > 1:
-                    if now - waiting[0].deadline <= self._settings.behind_s:
+                while not lane.answering and not lane.question() and len(unseen := lane.unseen()) > 1:
+                    if now - unseen[0].deadline <= self._settings.behind_s:
                         break
-                    self._drop(lane, waiting[0])
+                    self._drop(lane, unseen[0])
 
     def _drop(self, lane: _Lane, work: WindowWork) -> None:
         lane.queue.remove(work)
-        after = next(iter(lane.windows()), None)
-        if after:
-            after.after_gap = True
+        if after := lane.unseen():
+            after[0].after_gap = True
         else:
             lane.gap = True
         self._notices.append(Overloaded(work.session, Step.WINDOWS.action, windows=1))

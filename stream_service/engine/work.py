@@ -43,6 +43,9 @@ class QuestionWork:
     question: Question
     asked: float
     expires: float
+    encode_ms: float = 0.0
+    """Spent so far on the windows before it, and below: fusing them."""
+    fuse_ms: float = 0.0
 
     @property
     def session(self) -> str:
@@ -51,9 +54,15 @@ class QuestionWork:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Work of one kind, run without interruption. ``sessions`` are the running answers of a decode step.
+    """Work of one kind, run without interruption, so kept small.
 
-    ``windows`` keeps each session's order; a session appears there once, except in an ask batch.
+    Attributes:
+        at: when it was made, monotonic seconds.
+        step: the degradation in force.
+        sessions: the running answers of a decode step.
+        windows: at most one of a session.
+        questions: to be guided once ``windows`` are fused.
+        asking: ``questions``, and those that have more windows before them still.
     """
 
     kind: Kind
@@ -62,3 +71,4 @@ class Batch:
     sessions: tuple[str, ...] = ()
     windows: tuple[WindowWork, ...] = ()
     questions: tuple[QuestionWork, ...] = ()
+    asking: tuple[QuestionWork, ...] = ()

@@ -81,6 +81,19 @@ def test_the_timings_add_up_from_the_gateway_on() -> None:
     assert done.timings_ms == pytest.approx(parts | {"total": sum(parts.values())})
 
 
+def test_the_timings_add_up_over_a_backlog_and_other_answers() -> None:
+    rig = Rig("ab")
+    rig.engine.ask(question("qb", "b"), [], rig.clock())
+    rig.settle(1)
+    rig.engine.ask(question("qa"), [window(index=index, media=True) for index in range(3)], rig.clock())
+    rig.settle()
+    done = next(event for event in rig.of(AnswerDone) if event.question == "qa")
+    parts = {part: ms for part, ms in done.timings_ms.items() if part != "total"}
+    assert sum(parts.values()) == pytest.approx(done.timings_ms["total"])
+    assert (parts["encode"], parts["fuse"]) == (pytest.approx(30), pytest.approx(30))
+    assert parts["queue"] == pytest.approx(3 * 5)  # a token of the other answer before each window
+
+
 def test_events_come_in_order() -> None:
     rig = Rig()
     rig.engine.ask(question(), [window(media=True)], rig.clock())

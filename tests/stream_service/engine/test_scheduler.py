@@ -94,12 +94,38 @@ def test_a_question_takes_its_windows_along_and_leaves_later_ones() -> None:
     rig.feed("a", 1, seconds=1.0)
     rig.ask("a")
     rig.feed("a", 2)
-    batch = rig.run()
-    assert batch
-    assert batch.kind is Kind.ASK
-    assert indexes(batch) == [("a", 0), ("a", 1)]
-    assert [work.question.id for work in batch.questions] == ["q"]
+    first, last = rig.run(), rig.run()
+    assert first
+    assert last
+    assert (first.kind, last.kind) == (Kind.ASK, Kind.ASK)
+    assert indexes(first) + indexes(last) == [("a", 0), ("a", 1)]
+    assert first.questions == ()
+    assert [work.question.id for work in first.asking] == ["q"]
+    assert last.questions == first.asking
     assert rig.scheduler.queued("a") == 1
+
+
+def test_a_question_with_a_backlog_does_not_silence_the_others() -> None:
+    rig = Rig("ab")
+    rig.answer("a")
+    for index in range(3):
+        rig.feed("b", index)
+    rig.ask("b")
+    assert [rig.kind() for _ in range(6)] == [Kind.DECODE, Kind.ASK] * 3
+    assert {rig.kind() for _ in range(3)} == {Kind.DECODE}
+
+
+def test_only_what_is_not_encoded_is_dropped() -> None:
+    rig = Rig("a", window_queue=2)
+    rig.answer("a")
+    first = rig.feed("a", 0)
+    rig.now = first.deadline
+    while first.encoded is None:
+        assert rig.run(0.01)
+    rig.feed("a", 1)
+    third = rig.feed("a", 2)
+    assert third.after_gap
+    assert [work.window.index for work in rig.scheduler._lanes["a"].windows()] == [0, 2]
 
 
 def test_questions_of_several_sessions_are_guided_together_and_decoded_together() -> None:
