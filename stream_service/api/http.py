@@ -7,8 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
 
-from stream_service.api import operations, problems, sessions, whip
+from stream_service.api import asyncapi, operations, problems, sessions, whip
 from stream_service.api.gateway import Gateway
 from stream_service.api.limits import BoundedBody
 from stream_service.api.page import Page
@@ -35,6 +36,11 @@ def create(gateway: Gateway) -> FastAPI:
     app.include_router(operations.probes)
     for router in (operations.router, whip.router, sessions.router, sessions.sockets):
         app.include_router(router, dependencies=guarded)
+
+    @app.get("/asyncapi.json", include_in_schema=False)
+    async def describe_events() -> JSONResponse:
+        return JSONResponse(asyncapi.document(release()))
+
     if gateway.page is not None:
         app.mount("/", Page(directory=gateway.page, html=True), name="page")
     app.add_middleware(BoundedBody, limit=gateway.server.max_body_bytes)
