@@ -26,6 +26,7 @@ from stream_service.media import network, recovery, tap
 from stream_service.media.clock import StreamClock, Track
 from stream_service.media.fragment import Fragment, write_fragment
 from stream_service.media.intake import VIDEO_RATE, Intake
+from stream_service.media.jitter import Jitter
 from stream_service.media.offer import Offer
 from stream_service.media.restart import Restart, make_restartable
 from stream_service.media.settings import MediaSettings
@@ -48,6 +49,7 @@ class Peer:
         self._monotonic = monotonic
         self._connection = RTCPeerConnection(_configuration(settings))
         self._receivers: dict[Track, RTCRtpReceiver] = {}
+        self._jitters: dict[Track, Jitter] = {}
         self._decoders: dict[Track, recovery.DecoderQueue] = {}
         self._runner: asyncio.Task[None] | None = None
         self._restart: Restart | None = None
@@ -126,6 +128,10 @@ class Peer:
         """What the receivers have counted."""
         return {track: tap.reception(receiver) for track, receiver in self._receivers.items()}
 
+    def jitter(self) -> dict[Track, float]:
+        """Interarrival jitter of each track, in seconds."""
+        return {track: jitter.seconds for track, jitter in self._jitters.items()}
+
     def undecoded(self) -> int:
         """Encoded frames that were dropped: the decoder was behind, or what they refer to was lost."""
         return sum(decoder.dropped for decoder in self._decoders.values())
@@ -142,13 +148,15 @@ class Peer:
         return next(iter(self._receivers.values())).transport
 
     def _listen(self, track: Track, receiver: RTCRtpReceiver, rate: int) -> None:
-        clock = self._clock
-        self._decoders[track] = recovery.guard(receiver, track, self._monotonic)
-        tap.listen(
-            receiver,
-            on_packet=lambda timestamp: clock.heard(track, timestamp, rate),
-            on_report=partial(clock.report, track),
-        )
+        clock, monotonic = self._clock, self._monotonic
+        jitter = self._jitters[track] = Jitter(rate)
+
+        def on_packet(timestamp: int) -> None:
+            clock.heard(track, timestamp, rate)
+            jitter.add(timestamp, monotonic())
+
+        self._decoders[track] = recovery.guard(receiver, track, monotonic)
+        tap.listen(receiver, on_packet, partial(clock.report, track))
 
     async def _run(self, intake: Intake) -> None:
         def on_state() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from stream_service.errors import NotFound, PreconditionFailed, PreconditionRequired
 from stream_service.media.clock import StreamClock, Track
 from stream_service.media.fragment import read_fragment
-from stream_service.media.intake import VIDEO_RATE, Intake
+from stream_service.media.intake import Intake
 from stream_service.media.offer import read_offer
 from stream_service.media.peer import Peer
 from stream_service.media.settings import MediaSettings
@@ -135,9 +135,7 @@ class Peers:
                 "breaks": float(counts.breaks),
                 "resolutions": float(counts.resolutions),
             }
-        for track, one in reception.items():
-            rate = VIDEO_RATE if track is Track.VIDEO else 48_000
-            stats[f"jitter_{track}_ms"] = 1e3 * one.jitter / rate
+        stats |= {f"jitter_{track}_ms": 1e3 * seconds for track, seconds in peer.jitter().items()}
         if skews:
             stats["av_skew_ms"] = 1e3 * source.clock.skews[-1]
             stats["av_skew_ms_p95"] = 1e3 * skews[min(len(skews) - 1, round(0.95 * len(skews)))]

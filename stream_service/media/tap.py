@@ -27,11 +27,10 @@ class _AsSent:
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """Packets received and lost, and interarrival jitter in timestamp units (RFC 3550 §6.4.1), over all SSRCs."""
+    """Packets received and lost (before retransmission), over all SSRCs."""
 
     received: int = 0
     lost: int = 0
-    jitter: int = 0
 
 
 def listen(receiver: Any, on_packet: Callable[[int], None], on_report: Callable[[float, int], None]) -> None:
@@ -63,5 +62,4 @@ def reception(receiver: RTCRtpReceiver) -> Reception:
     return Reception(
         received=sum(s.packets_received for s in streams),
         lost=sum(s.packets_lost for s in streams),
-        jitter=max((s.jitter for s in streams), default=0),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -214,3 +215,28 @@ async def test_a_connection_that_is_over_cannot_restart(peers: Peers, camera: Ma
     with pytest.raises(Conflict):
         await peers.trickle("s", write_fragment("abcd", "abcdefghijklmnopqrstuvwx", candidates, "0"), "*")
     await connection.close()
+
+
+async def test_one_packet_in_ten_may_be_lost(peers: Peers, camera: MakeCamera, listener: Any) -> None:
+    source = camera()
+    transport = source.connection.getTransceivers()[0].sender.transport.transport
+    send, dice, lost = transport._send, random.Random(5), []
+
+    async def lossy(packet: bytes) -> None:
+        is_media = 127 < packet[0] < 192 and not 192 <= packet[1] <= 223
+        if is_media and len(listener.frames) > 20 and dice.random() < 0.1:
+            lost.append(packet)
+        else:
+            await send(packet)
+
+    transport._send = lossy
+    await source.publish(peers, "s", listener)
+    await listener.until(lambda seen: len(seen.frames) >= 150)
+    assert len(lost) >= 15
+    times = [frame.at for frame in listener.frames]
+    steps = np.diff(times[30:])
+    assert np.percentile(steps, 95) < 0.05
+    assert steps.max() < 0.5
+    assert [what for what in listener.told if what != (True, True)] == []
+    heard = sum(len(chunk.samples) for chunk in listener.chunks) / 16_000
+    assert heard > 0.8 * (listener.chunks[-1].end - listener.chunks[0].at)
