@@ -42,7 +42,7 @@ class Tokens(Wire):
 
 
 class Model(Wire):
-    """The model that answers, as it runs here."""
+    """The model that answers, as it runs here; in session.started, as the session's publisher chose."""
 
     model: str = Field(description="Name or path of the model.")
     device: str = Field(description="Where it runs, e.g. cpu or cuda:0.")

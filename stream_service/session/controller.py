@@ -19,6 +19,7 @@ from stream_service.session.settings import BargeIn, SessionsSettings
 from stream_service.session.turns import Turns
 from stream_service.types import (
     AudioChunk,
+    BreakKind,
     CancelReason,
     EngineEvent,
     EngineInfo,
@@ -127,7 +128,8 @@ class Session:
             name=self.options.name, talk=self.talk, barge_in=self.options.barge_in, grace_s=self._grace_s
         )
         facts = {name: getattr(model, name) for name in events.Model.model_fields}
-        self.journal.write(events.SessionStarted, config=config, model=events.Model(**facts))
+        chosen = {name: value for name in facts if (value := getattr(self.options.engine, name, None)) is not None}
+        self.journal.write(events.SessionStarted, config=config, model=events.Model(**facts | chosen))
 
     async def run(self) -> None:
         """The session's own tasks, until :meth:`close`."""
@@ -183,7 +185,8 @@ class Session:
     def on_break(self, brk: MediaBreak) -> None:
         if self.state is not SessionState.CLOSED:
             self._intake.interrupted(brk)
-            if self._ears is not None:
+            # A phone that is turned in the middle of a question changes its picture, not its sound.
+            if self._ears is not None and brk.kind is BreakKind.GAP:
                 self._ears.reset()
 
     def on_lost(self, reason: str) -> None:

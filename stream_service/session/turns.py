@@ -32,11 +32,6 @@ class Turns:
     def __len__(self) -> int:
         return len(self._open)
 
-    @property
-    def running(self) -> str | None:
-        """The question whose turn it is."""
-        return next(iter(self._open), None)
-
     def open(self) -> list[Turn]:
         """Oldest first."""
         return list(self._open.values())

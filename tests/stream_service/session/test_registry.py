@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stream_service.errors import Conflict, EngineUnavailable, Forbidden, InvalidInput, InvalidSdp, NotFound, ServerFull
+from stream_service.session.controller import SessionOptions
 from stream_service.session.lifecycle import Lifecycle, LifecycleError, SessionState
 from stream_service.types import (
     BreakKind,
@@ -15,8 +16,10 @@ from stream_service.types import (
     MediaSink,
     Overloaded,
     Published,
+    SessionSettings,
     SpeechStopped,
     StoreEvicted,
+    TalkMode,
     Utterance,
 )
 from tests.stream_service.fakes import sound
@@ -32,6 +35,21 @@ async def test_a_session_opens_with_an_unguessable_id_and_tells_what_it_is(house
     assert started["config"] == {"name": "front-door", "talk": "hands_free", "barge_in": "interrupt", "grace_s": 30.0}
     assert started["model"]["fusion_depth"] == 2
     assert session.state is SessionState.LIVE
+
+
+async def test_what_its_publisher_chose_is_told(house: House) -> None:
+    options = SessionOptions(TalkMode.OFF, "queue", engine=SessionSettings(budget=64))
+    session, _ = await house.sessions.publish("offer", None, options)
+    (started,) = house.events(session)
+    assert (started["config"]["talk"], started["config"]["barge_in"]) == ("off", "queue")
+    assert (started["model"]["budget"], started["model"]["deep_share"]) == (64, 0.3)
+
+
+@pytest.mark.parametrize("kind", BreakKind)
+async def test_only_a_gap_ends_an_utterance(house: House, kind: BreakKind) -> None:
+    session = await house.publish()
+    session.on_break(MediaBreak(1.0, kind))
+    assert ("reset" in house.listener.calls) is (kind is BreakKind.GAP)
 
 
 async def test_windows_flow_to_the_engine_and_are_told_when_fused(house: House) -> None:
