@@ -100,6 +100,8 @@ class FakeModel:
         for ask in asks:
             conversation: Any = ask.conversation
             assert conversation.turn is None
+            assert ask.options
+            assert ask.options.max_tokens
             conversation.turn = FakeTurn(conversation, ask.text, self.words, ask.options.max_tokens)
             conversation.history.append(f"?{ask.text}")
             turns.append(conversation.turn)

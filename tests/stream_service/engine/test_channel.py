@@ -31,7 +31,9 @@ def test_any_cut_of_the_bytes_gives_the_same_messages(cuts: list[int]) -> None:
     stop, feed, cancel = messages
     assert stop == Stop(1.0)
     assert cancel == Cancel("a", "q", CancelReason.BARGE_IN)
-    assert np.array_equal(feed.window.frames, window(media=True).frames)
+    expected = window(media=True).frames
+    assert expected is not None
+    assert np.array_equal(feed.window.frames, expected)
 
 
 def test_arrays_travel_out_of_band_and_arrive_writable() -> None:

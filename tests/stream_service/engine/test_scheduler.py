@@ -366,12 +366,12 @@ def test_degradation_gives_each_step_time_to_act() -> None:
     assert steps.observe(1.5, 0.0)
     assert not steps.observe(9.0, 1.9)
     assert steps.observe(9.0, 2.0)
-    assert steps.step is Step.FRAMES
+    assert steps.step.action == "frames"
     assert steps.retry_after(2.0) == 20
     assert not steps.observe(0.5, 12.0)  # late, but not enough for more: no recovery either
     assert not steps.observe(0.0, 21.9)
     assert steps.observe(0.0, 22.0)
-    assert steps.step is Step.COMPRESSION
+    assert steps.step.action == "compression"
 
 
 def test_a_step_needed_again_soon_is_kept_for_longer() -> None:
