@@ -36,20 +36,19 @@ def _reachable() -> bool:
 def announce(sdp: str, settings: MediaSettings) -> str:
     """The answer as it is sent: with the bit rate asked of the camera and, behind NAT, the public address."""
     lines: list[str] = []
+    in_video = False
     for line in sdp.splitlines():
         lines.append(line)
-        if line.startswith("c=") and any(m.startswith("m=video") for m in lines) and not _audio_is_last(lines):
+        if line.startswith("m="):
+            in_video = line.startswith("m=video")
+        if in_video and line.startswith("c="):
             lines.append(f"b=AS:{settings.max_video_kbps}")
         if settings.public_ip and line.startswith("a=candidate:"):
-            lines += public_candidate(line, settings.public_ip)
+            lines += _public_candidate(line, settings.public_ip)
     return "\r\n".join(lines) + "\r\n"
 
 
-def _audio_is_last(lines: list[str]) -> bool:
-    return next(m for m in reversed(lines) if m.startswith("m=")).startswith("m=audio")
-
-
-def public_candidate(line: str, address: str) -> list[str]:
+def _public_candidate(line: str, address: str) -> list[str]:
     """A candidate line for ``address`` beside the host candidate ``line`` of the same family; none for other lines."""
     fields = line.split()
     if fields[7] != "host" or ipaddress.ip_address(fields[4]).version != ipaddress.ip_address(address).version:
