@@ -137,7 +137,8 @@ class Peer:
         return sum(decoder.dropped for decoder in self._decoders.values())
 
     async def close(self) -> None:
-        """Stop; the source is told by DTLS. Nothing reaches the intake after this."""
+        """Stop; the source is told by DTLS. Nothing reaches the intake from here on."""
+        self._connection.remove_all_listeners()
         tasks = [task for task in (self._restarting, self._runner) if task is not None]
         for task in tasks:
             task.cancel()

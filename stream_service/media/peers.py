@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from stream_service.errors import NotFound, PreconditionFailed, PreconditionRequired
+from stream_service.errors import Conflict, NotFound, PreconditionFailed, PreconditionRequired
 from stream_service.media.clock import StreamClock, Track
 from stream_service.media.fragment import read_fragment
 from stream_service.media.intake import Intake
@@ -45,20 +45,24 @@ class Peers:
         A second offer for a live session replaces its source; stream time goes on by the time that passed, and the
         first media after it are announced by ``on_break`` (gap). An offer that is refused leaves all as it was.
 
-        Raises :class:`TooLarge`, :class:`InvalidSdp`, :class:`UnsupportedMedia`.
+        Raises :class:`TooLarge`, :class:`InvalidSdp`, :class:`UnsupportedMedia`; :class:`Conflict` if the session is
+        ended meanwhile.
         """
         checked = read_offer(offer, self._settings.max_sdp_bytes)
-        source = self._sources.get(session) or _Source(StreamClock(self._monotonic))
+        source = self._sources.setdefault(session, _Source(StreamClock(self._monotonic)))
         async with source.lock:
             peer = Peer(self._settings, checked, source.clock, self._monotonic)
             try:
                 answer = await peer.answer()
+                if self._sources.get(session) is not source:
+                    raise Conflict("the session ended while its source was being negotiated", remedy="Publish anew.")
             except BaseException:
                 await peer.close()
+                if source.peer is None and self._sources.get(session) is source:
+                    del self._sources[session]
                 raise
             if source.peer is not None:
                 await source.peer.close()
-            self._sources[session] = source
             sink.on_tracks(video=Track.VIDEO in peer.tracks, audio=Track.AUDIO in peer.tracks)
             source.intake = Intake(
                 self._settings,

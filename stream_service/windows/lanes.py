@@ -83,7 +83,8 @@ class VideoLane:
     """The frames that a grid of 2 frames a second may want, whether or not a cut moves that grid.
 
     A frame stays when it is the latest at or before a grid time, and otherwise only so that no two neighbours are more
-    than half a grid period apart: at most six frames for each second that is not yet in a window.
+    than half a grid period apart: at most six frames for each second that is not yet in a window. Those are converted
+    at once: the decoder's pictures, whose size is the camera's choice, are let go, and a question finds them ready.
     """
 
     def __init__(self) -> None:
@@ -98,6 +99,8 @@ class VideoLane:
             return
         if len(self._ticks) >= 2 and not self._wanted(self._ticks[-2], self._ticks[-1], at, grid):
             del self._ticks[-1], self._frames[-1]
+        elif self._frames:
+            self._frames[-1].pixels()
         self._ticks.append(at)
         self._frames.append(frame)
         self.newest = at

@@ -80,6 +80,38 @@ async def test_a_camera_that_leaves_is_told_and_one_that_returns_rejoins(
     assert listener.frames[heard].at == pytest.approx(brk.at, abs=0.3)
 
 
+async def test_a_second_camera_takes_over_from_a_live_one(peers: Peers, camera: MakeCamera, listener: Any) -> None:
+    await camera(audio=False).publish(peers, "s", listener)
+    await listener.until(lambda seen: len(seen.frames) >= 10)
+    last = listener.frames[-1].at
+    await camera().publish(peers, "s", listener)
+    await listener.until(lambda seen: len(seen.told) >= 3 and len(seen.chunks) >= 5)
+    assert listener.told[:2] == [(True, False), (True, True)]
+    assert [brk.kind for brk in listener.told[2:]] == [BreakKind.GAP]
+    assert last < listener.told[2].at < last + 3
+
+
+async def test_two_offers_at_once_leave_one_source(peers: Peers, camera: MakeCamera, listener: Any) -> None:
+    offers = [await camera().offer() for _ in range(2)]
+    await asyncio.gather(*(peers.publish("s", offer, listener) for offer in offers))
+    running = [task for task in asyncio.all_tasks() if task.get_name() == "whip-peer"]
+    assert len(running) == 1
+    await peers.end("s")
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "whip-peer"] == []
+
+
+async def test_a_session_that_ends_during_negotiation_leaves_nothing(
+    peers: Peers, camera: MakeCamera, listener: Any
+) -> None:
+    publishing = asyncio.create_task(peers.publish("s", await camera().offer(), listener))
+    await asyncio.sleep(0)
+    await peers.end("s")
+    with pytest.raises(Conflict):
+        await publishing
+    assert listener.told == []
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "whip-peer"] == []
+
+
 async def test_a_refused_offer_leaves_the_source_alone(peers: Peers, camera: MakeCamera, listener: Any) -> None:
     source = camera()
     await source.publish(peers, "s", listener)

@@ -29,7 +29,7 @@ class Line:
     def __init__(self) -> None:
         self.now = 0.0
         self.asked: list[list[int]] = []
-        self.key_frames_asked = 0
+        self.key_frames_asked = self.plis = 0
         self.seq = SIZE - 20
         self.frames = 0
         self.encoder = get_encoder(VP8)
@@ -48,6 +48,7 @@ class Line:
 
     async def _pli(self, ssrc: int) -> None:
         self.key_frames_asked += 1
+        self.plis += 1
 
     def packets(self) -> list[RtpPacket]:
         """The next frame's packets; a key frame when one was asked for."""
@@ -114,6 +115,20 @@ async def test_a_packet_that_never_comes_is_given_up_and_a_key_frame_goes_on(lin
     assert asked_at <= numbers[1] <= asked_at + 2
     assert numbers[2:] == list(range(numbers[1] + 1, numbers[1] + 9))
     assert line.decoder.dropped >= 18
+
+
+async def test_what_cannot_be_decoded_is_survived_and_a_key_frame_asked_for(line: Line) -> None:
+    await line.send(line.packets())
+    broken = line.packets()[:1]
+    broken[0].payload = broken[0].payload[:8] + bytes(40)
+    line.seq = (broken[0].sequence_number + 1) % SIZE
+    await line.send(broken)
+    for _ in range(12):
+        await line.send(line.packets())
+    numbers = await line.received(10)
+    assert numbers[0] == 0
+    assert numbers[1:] == list(range(numbers[1], numbers[1] + 9))
+    assert line.plis >= 1
 
 
 async def test_a_line_without_loss_asks_for_nothing(line: Line) -> None:
