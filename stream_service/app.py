@@ -41,29 +41,22 @@ async def serve(config: Config, announce: Callable[[str], None]) -> None:
     StartupError when it cannot start.
     """
     check_exposure(config.server)
-    listener = server.listen(config.server)
-    stop = asyncio.Event()
-    with contextlib.closing(listener), server.signals(stop) as on_second_signal:
-        async with contextlib.AsyncExitStack() as stack:
-            starting = asyncio.ensure_future(stack.enter_async_context(_running(config, LocalEngine(config.engine))))
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not starting.done():
-                starting.cancel()
-                await asyncio.wait({starting})
-                return
-            gateway = starting.result()
-            on_second_signal(gateway.sessions.hurry)
-            web = server.Server(
-                server.configure(config.server, http.create(gateway)),
-                lambda: announce(server.url_of(config.server, listener)),
-            )
-            serving = asyncio.create_task(web.serve(sockets=[listener]))
-            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            await gateway.sessions.stop(config.sessions.drain_s)
-            web.should_exit = True
-            await serving
+    with contextlib.closing(server.listen(config.server)) as listener, server.Signals() as signals:
+        try:
+            async with _running(config, LocalEngine(config.engine)) as gateway:
+                signals.when_hurried(gateway.sessions.hurry)
+                web = server.Server(
+                    server.configure(config.server, http.create(gateway)),
+                    lambda: announce(server.url_of(config.server, listener)),
+                )
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(web.serve(sockets=[listener]))
+                    await signals.stop.wait()
+                    await gateway.sessions.stop(config.sessions.drain_s)
+                    web.should_exit = True
+        except asyncio.CancelledError:
+            if not signals.stop.is_set():
+                raise
 
 
 async def ask(config: Config, path: Path, question: str, retention: float | None) -> Asked:

@@ -30,7 +30,9 @@ class OmniDropError(Exception):
     status = 500
     code = "internal"
 
-    def __init__(self, message: str, *, remedy: str, field: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, remedy: str, field: str | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy

@@ -8,6 +8,7 @@ import errno
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from typing import Self
 
 import uvicorn
 from fastapi import FastAPI
@@ -83,23 +84,35 @@ class Server(uvicorn.Server):
         self._on_started()
 
 
-@contextlib.contextmanager
-def signals(stop: asyncio.Event) -> Iterator[Callable[[Callable[[], None]], None]]:
-    """Set ``stop`` on the first SIGTERM or SIGINT; yields a way to say what a second one does."""
-    second: list[Callable[[], None]] = []
+class Signals:
+    """Turns SIGTERM and SIGINT into an orderly stop, within a ``with`` block of one task.
 
-    def on_signal() -> None:
-        if stop.is_set():
-            for react in second:
-                react()
-        stop.set()
+    The first one sets :attr:`stop`; before the service runs (:meth:`when_hurried` not called yet) it also cancels the
+    task, which is still loading. Further ones call what was given to :meth:`when_hurried`.
+    """
 
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, on_signal)
-    try:
-        yield second.append
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self._hurry: Callable[[], None] | None = None
+
+    def when_hurried(self, react: Callable[[], None]) -> None:
+        self._hurry = react
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.remove_signal_handler(number)
+
+    def _on_signal(self) -> None:
+        first = not self.stop.is_set()
+        self.stop.set()
+        if self._hurry is None and self._task is not None:
+            self._task.cancel()
+        elif self._hurry is not None and not first:
+            self._hurry()
