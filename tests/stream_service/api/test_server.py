@@ -1,0 +1,44 @@
+"""Signals: what the first and the second one do, before and after the service runs."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from stream_service.api.server import Signals
+
+
+async def delivered() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0.001)  # the loop reads the signal from its pipe
+
+
+async def test_a_signal_while_loading_cancels_the_load() -> None:
+    async def load() -> None:
+        with Signals() as signals:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                assert signals.stop.is_set()
+
+    loading = asyncio.create_task(load())
+    await asyncio.sleep(0)
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_first_signal_stops_and_the_second_hurries(number: signal.Signals) -> None:
+    hurried: list[bool] = []
+    with Signals() as signals:
+        signals.when_hurried(lambda: hurried.append(True))
+        os.kill(os.getpid(), number)
+        await signals.stop.wait()
+        await delivered()
+        assert hurried == []
+        os.kill(os.getpid(), number)
+        await delivered()
+        assert hurried == [True]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
