@@ -31,9 +31,10 @@ SCENE_WORDS: tuple[str, ...] = _split(
     left right top bottom centre center middle corner screen stream scene picture background
     hear heard see seen visible show shown moving still size big small large
     last first before after happened rang played
+    you did is was the there when while way time times
     """
 )
-"""Words that people use to ask what a camera sees and a microphone hears."""
+"""Words that people use to ask what a camera sees and a microphone hears, with the little ones that join them."""
 OPENERS: tuple[str, ...] = _split(
     """
     what which where when who why how is are was were do did does has have can could describe tell list name count
