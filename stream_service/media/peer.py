@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from functools import partial
 
+from aioice import Connection
 from aiortc import (
     MediaStreamTrack,
     RTCBundlePolicy,
@@ -22,7 +23,7 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
 from stream_service.errors import Conflict, InvalidSdp
-from stream_service.media import network, recovery, tap
+from stream_service.media import consent, network, recovery, tap
 from stream_service.media.clock import StreamClock, Track
 from stream_service.media.fragment import Fragment, write_fragment
 from stream_service.media.intake import VIDEO_RATE, Intake
@@ -49,6 +50,7 @@ class Peer:
         self._monotonic = monotonic
         self._connection = RTCPeerConnection(_configuration(settings))
         self._receivers: dict[Track, RTCRtpReceiver] = {}
+        self._heard = monotonic()
         self._jitters: dict[Track, Jitter] = {}
         self._decoders: dict[Track, recovery.DecoderQueue] = {}
         self._runner: asyncio.Task[None] | None = None
@@ -76,7 +78,7 @@ class Peer:
             rate = VIDEO_RATE if kind == "video" else 48_000 if "audio/opus" in names else 8_000
             self._listen(Track(kind), transceiver.receiver, rate)
         transport = self._transport()
-        network.bind(transport.transport._connection, self._settings.bind)
+        self._outfit(transport.transport._connection)
         make_restartable(transport.transport)
         try:
             await connection.setRemoteDescription(RTCSessionDescription(self._offer.sdp, "offer"))
@@ -113,7 +115,7 @@ class Peer:
             )
         if self._connection.connectionState in ("failed", "closed"):
             raise Conflict("the connection is over", remedy="POST a new offer; the session continues.")
-        restart = Restart(self._transport().transport, self._settings.bind)
+        restart = Restart(self._transport().transport, self._outfit)
         ufrag, password, candidates = await restart.prepare()
         await restart.trickle(fragment.candidates)
         if self._restarting is not None:
@@ -145,6 +147,10 @@ class Peer:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._connection.close()
 
+    def _outfit(self, connection: Connection) -> None:
+        network.bind(connection, self._settings.bind)
+        consent.keep(connection, lambda: self._heard, self._monotonic)
+
     def _transport(self) -> RTCDtlsTransport:
         return next(iter(self._receivers.values())).transport
 
@@ -154,7 +160,8 @@ class Peer:
 
         def on_packet(timestamp: int) -> None:
             clock.heard(track, timestamp, rate)
-            jitter.add(timestamp, monotonic())
+            self._heard = monotonic()
+            jitter.add(timestamp, self._heard)
 
         self._decoders[track] = recovery.guard(receiver, track, monotonic)
         tap.listen(receiver, on_packet, partial(clock.report, track))

@@ -8,6 +8,7 @@ on. With :mod:`stream_service.media.tap`, the only module that touches aiortc's 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from aioice import Connection
@@ -15,7 +16,6 @@ from aiortc import RTCIceTransport
 from aiortc.rtcicetransport import RTCIceCandidate, candidate_from_aioice, candidate_to_aioice
 from aiortc.sdp import candidate_to_sdp
 
-from stream_service.media import network
 from stream_service.media.fragment import Fragment
 
 
@@ -41,9 +41,12 @@ def make_restartable(transport: RTCIceTransport) -> None:
 
 
 class Restart:
-    """One restart: :meth:`prepare`, then :meth:`run` to its end, with :meth:`trickle` meanwhile."""
+    """One restart: :meth:`prepare`, then :meth:`run` to its end, with :meth:`trickle` meanwhile.
 
-    def __init__(self, transport: RTCIceTransport, bind: tuple[str, ...]) -> None:
+    ``outfit`` is given the new connection before it is used.
+    """
+
+    def __init__(self, transport: RTCIceTransport, outfit: Callable[[Connection], None]) -> None:
         self._transport = transport
         old: Any = transport._connection
         self._connection = Connection(
@@ -56,7 +59,7 @@ class Restart:
             turn_transport=old.turn_transport,
             transport_policy=old._transport_policy,
         )
-        network.bind(self._connection, bind)
+        outfit(self._connection)
 
     async def prepare(self) -> tuple[str, str, list[str]]:
         """Gather; returns our new user name fragment, password, and candidates as SDP values."""

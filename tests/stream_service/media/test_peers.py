@@ -205,7 +205,7 @@ async def test_ice_restarts_under_a_running_source(peers: Peers, camera: MakeCam
     published = await source.publish(peers, "s", listener)
     await listener.until(lambda seen: len(seen.frames) >= 10)
     before = peers._sources["s"].peer._transport().transport._connection
-    restart = Restart(transport, ())
+    restart = Restart(transport, lambda _: None)
     ufrag, password, candidates = await restart.prepare()
     trickled = await peers.trickle("s", write_fragment(ufrag, password, candidates, "0"), "*")
     assert trickled.etag not in (None, published.etag)
@@ -228,7 +228,7 @@ async def test_a_restart_that_fails_leaves_the_source_running(peers: Peers, came
     await source.publish(peers, "s", listener)
     await listener.until(lambda seen: len(seen.frames) >= 5)
     transport = peers._sources["s"].peer._transport().transport
-    restart = Restart(transport, ())
+    restart = Restart(transport, lambda _: None)
     await restart.prepare()
     assert not await restart.run(Fragment("abcd", "abcdefghijklmnopqrstuvwx", ()), 0.2)
     heard = len(listener.frames)
