@@ -8,8 +8,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from stream_service.api.gateway import Gateway, gateway_of
-from stream_service.errors import InvalidSdp, TooLarge, UnsupportedMedia
-from stream_service.session.controller import SessionOptions
+from stream_service.api.guard import client_of, needs
+from stream_service.api.tokens import Client, Scope
+from stream_service.errors import Forbidden, InvalidSdp, TooLarge, UnsupportedMedia
+from stream_service.session.controller import Session, SessionOptions
 from stream_service.session.settings import BargeIn
 from stream_service.types import SessionSettings, TalkMode
 
@@ -20,7 +22,8 @@ _SDP_BODY: dict[str, Any] = {
 }
 
 Its = Annotated[Gateway, Depends(gateway_of)]
-router = APIRouter(tags=["Ingest"])
+Publisher = Annotated[Client, Depends(client_of)]
+router = APIRouter(tags=["Ingest"], dependencies=[needs(Scope.PUBLISH)])
 
 
 def chosen(
@@ -50,21 +53,29 @@ async def describe(its: Its) -> Response:
 @router.post("/whip", status_code=201, openapi_extra=_SDP_BODY)
 @router.post("/whip/{name}", status_code=201, openapi_extra=_SDP_BODY)
 async def publish(
-    request: Request, its: Its, options: Annotated[SessionOptions, Depends(chosen)], name: str | None = None
+    request: Request,
+    its: Its,
+    client: Publisher,
+    options: Annotated[SessionOptions, Depends(chosen)],
+    name: str | None = None,
 ) -> Response:
     """Publish a source: 201 with the SDP answer; ``Location`` is the source's resource (RFC 9725 §4.2)."""
     offer = await _text(request, _SDP, its.publishing.max_sdp_bytes)
-    owned = SessionOptions(options.talk, options.barge_in, name, request.state.token, options.engine)
-    session, published = await its.sessions.publish(offer, name, owned)
+    owned = SessionOptions(options.talk, options.barge_in, name, client.name, options.engine)
+    if name is not None and its.sessions.find(name) is not None:  # a source comes back to its session
+        session, published = await its.sessions.publish(offer, name, owned)
+    else:
+        with its.quotas.publishing(client, sum(one.options.owner == client.name for one in its.sessions.all())):
+            session, published = await its.sessions.publish(offer, name, owned)
     headers = {"Location": f"/whip/{session.id}", "ETag": published.etag}
     return _with_links(Response(published.answer, 201, headers, media_type=_SDP), its)
 
 
 @router.patch("/whip/{session}", status_code=204)
-async def trickle(request: Request, its: Its, session: str) -> Response:
+async def trickle(request: Request, its: Its, client: Publisher, session: str) -> Response:
     """Add ICE candidates (204), or restart ICE with ``If-Match: *`` (200 with the new fragment; RFC 9725 §4.3)."""
     fragment = await _text(request, _FRAGMENT, its.publishing.max_sdp_bytes)
-    trickled = await its.sessions.trickle(session, fragment, request.headers.get("if-match"))
+    trickled = await its.sessions.trickle(_own(its, client, session).id, fragment, request.headers.get("if-match"))
     if trickled.answer is None:
         return Response(status_code=204)
     headers = {} if trickled.etag is None else {"ETag": trickled.etag}
@@ -72,10 +83,18 @@ async def trickle(request: Request, its: Its, session: str) -> Response:
 
 
 @router.delete("/whip/{session}", status_code=200)
-async def end(its: Its, session: str) -> Response:
+async def end(its: Its, client: Publisher, session: str) -> Response:
     """Take the source away; its session is closed."""
-    await its.sessions.close(session, "the source ended")
+    await its.sessions.close(_own(its, client, session).id, "the source ended")
     return Response(status_code=200)
+
+
+def _own(its: Gateway, client: Client, key: str) -> Session:
+    """The session ``key``, if ``client`` opened it (or is an administrator). Raises NotFound and Forbidden."""
+    session = its.sessions.get(key)
+    if session.options.owner != client.name and not client.may(Scope.ADMIN):
+        raise Forbidden("This session was opened with another token.", remedy="Use the token that opened it.")
+    return session
 
 
 async def _text(request: Request, expected: str, limit: int) -> str:
