@@ -1,1 +1,1 @@
-"""Benchmarks: each prints a table and one JSON line."""
+"""What OmniDrop Live is measured by: `python -m benchmarks.quality`, `.live` and `.speed`."""

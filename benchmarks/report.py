@@ -1,0 +1,79 @@
+"""How benchmarks say what they found: where they ran, a table for people, one line of JSON for programs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nano_omni import weights_dir
+
+_PACKAGES = ("torch", "transformers", "numpy", "aiortc", "av")
+
+
+def model_path(name: str) -> Path:
+    """The directory that `--model` names: "nano" is the built-in model."""
+    return weights_dir() if name == "nano" else Path(name)
+
+
+def environment(device: str) -> dict[str, Any]:
+    """When and where: date, hardware, versions."""
+    hardware = f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
+    if device.startswith("cuda"):
+        hardware = f"{torch.cuda.get_device_name(torch.device(device))}; {hardware}"
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "hardware": hardware,
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+    }
+
+
+def fingerprint(directory: Path) -> str:
+    """First 16 digits of a SHA-256 over a model's weights, so that a result says what it was measured on."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.glob("*.safetensors")):
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their longest entry; the first to the left, the others to the right."""
+    widths = [max(len(row[at]) for row in (heads, *rows)) for at in range(len(heads))]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in (heads, *rows)
+    ]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """The last line of a benchmark's output."""
+    print(json.dumps(result, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def progress(line: str) -> None:
+    """What happens meanwhile, on the error stream: the output stays clean."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
