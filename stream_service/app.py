@@ -14,6 +14,7 @@ from stream_service.answers.fanout import Fanouts
 from stream_service.answers.log import MemoryLogs
 from stream_service.api import http, server
 from stream_service.api.gateway import Gateway, Publishing
+from stream_service.api.quotas import Quotas
 from stream_service.api.security import Gate, check_exposure
 from stream_service.ask import Asked
 from stream_service.ask import ask as one_shot
@@ -96,7 +97,8 @@ async def _running(config: Config, engine: Engine) -> AsyncIterator[Gateway]:
             sources=sources,
             fanouts=fanouts,
             info=info,
-            gate=Gate(config.server),
+            gate=Gate(config.server, time.monotonic),
+            quotas=Quotas(config.server, time.monotonic),
             metrics=metrics,
             server=config.server,
             questions=config.sessions,

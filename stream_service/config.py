@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ from stream_service.speech.settings import SpeechSettings
 from stream_service.windows.settings import WindowSettings
 
 _PREFIX = "OMNIDROP_"
+_SECRET = re.compile(r"token|credential|password|secret|url\b")  # values of such keys are never repeated
 
 
 class Config(BaseModel):
@@ -98,8 +100,8 @@ def _explain(error: ValidationError) -> InvalidConfig:
     field = ".".join(place)
     if first["type"] == "extra_forbidden":
         return InvalidConfig(f"Unknown key {field}.", field=field, remedy=_nearest(place))
-    value = json.dumps(first["input"], default=str)[:80]
-    return InvalidConfig(f"{field}: {first['msg']}, not {value}.", field=field, remedy=f"Correct {field}.")
+    value = "" if _SECRET.search(field) else f", not {json.dumps(first['input'], default=str)[:80]}"
+    return InvalidConfig(f"{field}: {first['msg']}{value}.", field=field, remedy=f"Correct {field}.")
 
 
 def _nearest(place: list[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import Request
 
 from stream_service.answers.fanout import Fanouts
+from stream_service.api.quotas import Quotas
 from stream_service.api.security import Gate
 from stream_service.api.settings import ServerSettings
 from stream_service.metrics import Metrics
@@ -45,6 +46,7 @@ class Gateway:
     fanouts: Fanouts
     info: EngineInfo
     gate: Gate
+    quotas: Quotas
     metrics: Metrics
     server: ServerSettings
     questions: SessionsSettings

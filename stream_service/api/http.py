@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 
-from stream_service.api import asyncapi, operations, problems, sessions, whip
+from stream_service.api import access, asyncapi, guard, operations, problems, sessions, whip
 from stream_service.api.gateway import Gateway
 from stream_service.api.limits import BoundedBody
 from stream_service.api.page import Page
-
-
-def admitted(connection: HTTPConnection) -> None:
-    """Let through whom the gate admits, and remember the token (a FastAPI dependency of every guarded route)."""
-    gateway: Gateway = connection.app.state.gateway
-    connection.state.token = gateway.gate.admit(connection)
 
 
 def create(gateway: Gateway) -> FastAPI:
@@ -32,15 +25,14 @@ def create(gateway: Gateway) -> FastAPI:
     )
     app.state.gateway = gateway
     problems.install(app, gateway.metrics.on_error)
-    guarded = [Depends(admitted)]
-    app.include_router(operations.probes)
-    for router in (operations.router, whip.router, sessions.router, sessions.sockets):
-        app.include_router(router, dependencies=guarded)
+    for router in (operations.router, access.router, whip.router, sessions.router, sessions.sockets):
+        app.router.routes.extend(router.routes)  # flat (include_router is not), so that the guard sees each of them
 
     @app.get("/asyncapi.json", include_in_schema=False)
     async def describe_events() -> JSONResponse:
         return JSONResponse(asyncapi.document(release()))
 
+    app.openapi = guard.describe(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     if gateway.page is not None:
         app.mount("/", Page(directory=gateway.page, html=True), name="page")
     app.add_middleware(BoundedBody, limit=gateway.server.max_body_bytes)

@@ -9,20 +9,21 @@ from starlette.responses import JSONResponse, Response
 
 from stream_service import metrics
 from stream_service.api.gateway import Gateway, gateway_of
+from stream_service.api.guard import needs
+from stream_service.api.tokens import Scope
 from stream_service.errors import EngineUnavailable
 
 Its = Annotated[Gateway, Depends(gateway_of)]
-probes = APIRouter(tags=["Also"])
 router = APIRouter(tags=["Also"])
 
 
-@probes.get("/healthz")
+@router.get("/healthz")
 async def healthz() -> JSONResponse:
     """200 while the gateway's event loop runs."""
     return JSONResponse({"status": "ok"})
 
 
-@probes.get("/readyz")
+@router.get("/readyz")
 async def readyz(its: Its) -> JSONResponse:
     """200 while new sessions can be served; 503 with the reason otherwise."""
     if its.sessions.stopping:
@@ -33,7 +34,7 @@ async def readyz(its: Its) -> JSONResponse:
     return JSONResponse({"status": "ready", "sessions": stats.sessions, "degradation": stats.degradation})
 
 
-@router.get("/metrics")
+@router.get("/metrics", dependencies=[needs(Scope.ADMIN)])
 async def prometheus(its: Its) -> Response:
     """Metrics in the Prometheus text format."""
     return Response(its.metrics.exposition(await its.engine.stats()), media_type=metrics.CONTENT_TYPE)

@@ -11,6 +11,8 @@ from starlette.responses import Response
 from stream_service.answers import websocket as answers
 from stream_service.answers.events import Model, Wire
 from stream_service.api.gateway import Gateway, gateway_of
+from stream_service.api.guard import client_of, needs
+from stream_service.api.tokens import Client, Scope
 from stream_service.errors import NotFound
 from stream_service.session.controller import Session
 from stream_service.session.settings import BargeIn
@@ -79,7 +81,7 @@ class Info(Wire):
     ice_servers: list[dict[str, Any]] = Field(description="RTCIceServer objects to connect with.")
 
 
-@router.get("/info", tags=["Also"])
+@router.get("/info", tags=["Also"], dependencies=[needs(None)])
 async def info(its: Its) -> Info:
     """The model that answers, and this server's limits."""
     publishing = its.publishing
@@ -99,47 +101,50 @@ async def info(its: Its) -> Info:
     )
 
 
-@router.get("/sessions", tags=["Also"])
+@router.get("/sessions", tags=["Also"], dependencies=[needs(Scope.SUBSCRIBE)])
 async def sessions(its: Its) -> SessionList:
     """Every living session, oldest first."""
     return SessionList(sessions=[_view(its, session) for session in its.sessions.all()])
 
 
-@router.get("/sessions/{session}", tags=["Also"])
+@router.get("/sessions/{session}", tags=["Also"], dependencies=[needs(Scope.SUBSCRIBE)])
 async def session(its: Its, session: str) -> SessionView:
     """One session, by id or name."""
     return _view(its, its.sessions.get(session))
 
 
-@router.delete("/sessions/{session}", status_code=204, tags=["Also"])
+@router.delete("/sessions/{session}", status_code=204, tags=["Also"], dependencies=[needs(Scope.ADMIN)])
 async def close(its: Its, session: str) -> Response:
     """End a session: its source is disconnected, its running answers are cancelled."""
     await its.sessions.close(session, "closed by a client")
     return Response(status_code=204)
 
 
-@router.post("/sessions/{session}/questions", status_code=202, tags=["Ask"])
-async def ask(its: Its, session: str, asked: Ask) -> Asked:
+@router.post("/sessions/{session}/questions", status_code=202, tags=["Ask"], dependencies=[needs(Scope.ASK)])
+async def ask(its: Its, client: Annotated[Client, Depends(client_of)], session: str, asked: Ask) -> Asked:
     """Ask about the stream as it is now; the answer comes as events."""
+    its.quotas.ask(client)
     question = its.sessions.ask(session, asked.text)
     return Asked(question=question.id, session=question.session, at=question.at)
 
 
-@router.delete("/sessions/{session}/questions/{question}", status_code=202, tags=["Ask"])
+@router.delete(
+    "/sessions/{session}/questions/{question}", status_code=202, tags=["Ask"], dependencies=[needs(Scope.ASK)]
+)
 async def cancel(its: Its, session: str, question: str) -> Response:
     """Cancel a question; its answer.cancelled event follows."""
     its.sessions.get(session).cancel(question)
     return Response(status_code=202)
 
 
-@router.put("/sessions/{session}/talk", tags=["Ask"])
+@router.put("/sessions/{session}/talk", tags=["Ask"], dependencies=[needs(Scope.ASK)])
 async def talk(its: Its, session: str, talk: Talk) -> Talk:
     """Choose how the microphone becomes questions."""
     its.sessions.get(session).set_talk(talk.mode)
     return talk
 
 
-@router.post("/sessions/{session}/talk", status_code=202, tags=["Ask"])
+@router.post("/sessions/{session}/talk", status_code=202, tags=["Ask"], dependencies=[needs(Scope.ASK)])
 async def key(its: Its, session: str, key: Key) -> Response:
     """The push-to-talk key went down or up."""
     found = its.sessions.get(session)
@@ -150,7 +155,7 @@ async def key(its: Its, session: str, key: Key) -> Response:
     return Response(status_code=202)
 
 
-@sockets.websocket("/sessions/{session}/answers")
+@sockets.websocket("/sessions/{session}/answers", dependencies=[needs(Scope.SUBSCRIBE)])
 async def subscribe(websocket: WebSocket, session: str, after: Annotated[int, Query(ge=0)] = 0) -> None:
     """Every event of the session that follows number ``after``, then the new ones as they happen."""
     its: Gateway = websocket.app.state.gateway

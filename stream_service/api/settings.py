@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Token = Annotated[str, StringConstraints(min_length=16, max_length=512, pattern=r"^[A-Za-z0-9._~+/=-]+$")]
+from stream_service.api.tokens import AccessToken
 
 
 class ServerSettings(BaseModel):
@@ -18,9 +19,18 @@ class ServerSettings(BaseModel):
         default="127.0.0.1", description="Address to listen on. Beyond this machine only with tokens (below)."
     )
     port: int = Field(default=8080, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
-    tokens: tuple[Token, ...] = Field(
-        default=(), description="Bearer tokens that are accepted; empty: no authentication, local clients only."
+    tokens: tuple[AccessToken, ...] = Field(
+        default=(),
+        description="Bearer tokens that are accepted, each as itself or sha256:DIGEST, or as {token, scopes, name}, "
+        "scopes being of publish, ask, subscribe and admin. Without any: no authentication, local clients only.",
     )
+    tokens_file: Path | None = Field(
+        default=None, description="File of further tokens, a line each: TOKEN [SCOPE,SCOPE [NAME]]."
+    )
+    tls_certificate: Path | None = Field(
+        default=None, description="Certificate chain (PEM) to serve HTTPS with; browsers lend the camera only to it."
+    )
+    tls_key: Path | None = Field(default=None, description="Private key (PEM) of the certificate.")
     allowed_origins: tuple[str, ...] = Field(
         default=(),
         description="Other origins whose pages may use this server, such as https://example.org.",
@@ -32,9 +42,29 @@ class ServerSettings(BaseModel):
     max_body_bytes: int = Field(
         default=262_144, ge=4096, le=16_777_216, description="Largest request body that is read, in bytes."
     )
+    client_sessions: int = Field(default=8, ge=1, le=4096, description="Sessions that one client may have open.")
+    client_questions_per_minute: int = Field(
+        default=60, ge=1, le=6000, description="Questions that one client may send in a minute, beside spoken ones."
+    )
     ping_s: float = Field(
         default=20.0,
         gt=0,
         le=600,
         description="Seconds between pings on the answer WebSocket, and for the pong.",
     )
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_certificate is None) is not (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        """``https`` with a certificate, else ``http``."""
+        return "http" if self.tls_certificate is None else "https"
+
+    @property
+    def guarded(self) -> bool:
+        """Whether clients need a token."""
+        return bool(self.tokens) or self.tokens_file is not None

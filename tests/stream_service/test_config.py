@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stream_service.api.tokens import digest_of
 from stream_service.config import Config, load, reference
 from stream_service.errors import InvalidConfig
 from stream_service.types import TalkMode
@@ -45,7 +46,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     }
     config = load(path, environ)
     assert (config.server.port, config.server.host) == (9001, "localhost")
-    assert config.server.tokens == ("a-token-of-the-operator",)
+    assert [token.sha256 for token in config.server.tokens] == [digest_of("a-token-of-the-operator")]
     assert config.speech.mode is TalkMode.PUSH_TO_TALK
 
 
@@ -86,6 +87,13 @@ def test_a_value_out_of_range_names_its_key(tmp_path: Path, text: str, field: st
         load(written(tmp_path, text), {})
     assert refused.value.field == field
     assert refused.value.remedy
+
+
+def test_a_wrong_secret_is_named_but_not_repeated(tmp_path: Path) -> None:
+    for token in ("'kept secret!!!!!!!'", "{token: 'kept secret!!!!!', scopes: [ask]}"):
+        with pytest.raises(InvalidConfig, match="16 to 512") as refused:
+            load(written(tmp_path, f"server: {{tokens: [{token}]}}"), {})
+        assert "kept" not in str(refused.value) + refused.value.remedy
 
 
 @pytest.mark.parametrize("text", ["- a\n- b", "just words", "a: [", "a: b: c"])

@@ -1,6 +1,6 @@
 // The session's events over a WebSocket that reconnects and resumes after the last event seen.
 
-import { accessToken, sessionPath } from "./api.js";
+import { accessToken, call, sessionPath } from "./api.js";
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 10_000;
@@ -19,7 +19,7 @@ export class Answers {
   close() {
     this.closed = true;
     clearTimeout(this.timer);
-    this.socket.close(OVER);
+    this.socket?.close(OVER);
   }
 
   /** Tries again at once, when there is reason to believe that it works now. */
@@ -29,13 +29,21 @@ export class Answers {
     this.#connect();
   }
 
-  #connect() {
+  async #connect() {
     this.timer = null;
     const address = new URL(sessionPath(this.session, "answers"), location.href);
     address.protocol = address.protocol.replace("http", "ws");
     address.searchParams.set("after", this.after);
-    const token = accessToken();
-    if (token) address.searchParams.set("access_token", token);
+    if (accessToken()) { // it must not stand in an address: a ticket, good for this one socket, does
+      try {
+        const { ticket } = await (await call("POST", "/v1/tickets", { body: { session: this.session } })).json();
+        address.searchParams.set("ticket", ticket);
+      } catch {
+        this.#ended();
+        return;
+      }
+      if (this.closed) return;
+    }
     this.socket = new WebSocket(address);
     this.socket.addEventListener("open", () => {
       if (this.closed) return;

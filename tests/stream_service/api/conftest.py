@@ -10,6 +10,7 @@ from stream_service.answers.fanout import Fanouts
 from stream_service.answers.log import MemoryLogs
 from stream_service.api import http
 from stream_service.api.gateway import Gateway, Publishing
+from stream_service.api.quotas import Quotas
 from stream_service.api.security import Gate
 from stream_service.api.settings import ServerSettings
 from stream_service.metrics import Metrics
@@ -36,6 +37,7 @@ class Service:
     """The HTTP side with fakes behind it, and a client in front of it."""
 
     def __init__(self, server: ServerSettings, page: Path | None, history: int) -> None:
+        self.clock = Clock()
         self.engine = FakeEngine(prompt=True)
         self.sources = FakeSources()
         self.listener = FakeListener()
@@ -52,7 +54,8 @@ class Service:
             sources=self.sources,
             fanouts=self.fanouts,
             info=INFO,
-            gate=Gate(server),
+            gate=Gate(server, self.clock),
+            quotas=Quotas(server, self.clock),
             metrics=Metrics(),
             server=server,
             questions=self.settings,

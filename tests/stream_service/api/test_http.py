@@ -25,18 +25,6 @@ def test_without_its_token_nobody_comes_in(serve: Serve, path: str, sent: str | 
     assert service.client.get(path, headers=BEARER).status_code == 200
 
 
-def test_a_browser_brings_the_token_of_a_socket_in_its_url(serve: Serve) -> None:
-    service = serve(tokens=[TOKEN])
-    answers = "/v1/sessions/nobody/answers"
-    with pytest.raises(WebSocketDenialResponse) as refused, service.subscribe(answers):
-        pass
-    assert (refused.value.status_code, refused.value.json()["code"]) == (401, "unauthorised")
-    for path, headers in ((f"{answers}?access_token={TOKEN}", {}), (answers, BEARER)):
-        with service.subscribe(path, headers=headers) as socket:
-            assert '"not_found"' in socket.receive_text()
-    assert service.client.get(f"/v1/sessions?access_token={TOKEN}").status_code == 401
-
-
 def test_probes_need_no_token(serve: Serve) -> None:
     service = serve(tokens=[TOKEN])
     assert service.client.get("/healthz").json() == {"status": "ok"}
