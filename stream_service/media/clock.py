@@ -2,10 +2,10 @@
 
 Each track counts in its own units from a random start. A sender report says which wall time (of the sender) a track's
 timestamp stands for; two reports, one a track, say how the tracks lie to each other. Until both have come the tracks
-are laid by the *arrival of their packets*: of the packets before the first decoded frame, the one that took the least
-time counts. When the reports come, sound stays where it is (its samples are counted, not stamped) and the picture
-moves, once; later reports follow the drift between the sender's two clocks. Where reports never come, the first
-alignment stays, and :meth:`StreamClock.aligned` says so.
+are laid by the *arrival of their packets*: of each track's packets in the first five seconds, the one that took the
+least time counts. When the reports come, sound stays where it is (its samples are counted, not stamped) and the picture
+moves, once; later reports follow the drift between the sender's two clocks. Where reports never come, the alignment of
+the first five seconds stays, and :attr:`StreamClock.aligned` says so.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _STEP_S = 0.25
 """Two reports of one track that differ by more come from before and after a step of the sender's wall clock."""
 _REJECT_S = 2.0
 """Reports that move the picture by more contradict the arrival of packets, and are not believed."""
+_SETTLE_S = 5.0
+"""How long the arrival of packets is watched."""
 _REPORTS = 5
 _TICK_S = 1e-3
 _SKEWS = 512
@@ -53,7 +55,9 @@ class _TrackClock:
     offset: float | None = None
     """stream second = timestamp / rate + offset"""
     arrival: float | None = None
-    """Least of (arrival in stream seconds - timestamp / rate) before the first frame."""
+    """Least of (arrival in stream seconds - timestamp / rate), while it is watched."""
+    seed: int | None = None
+    """The first timestamp heard of."""
     last: int | None = None
     """Timestamp of the last frame, unwrapped."""
     last_at: float = 0.0
@@ -64,9 +68,8 @@ class _TrackClock:
 
     def unwrap(self, timestamp: int) -> int:
         """The timestamp nearest to the last one, of all that agree with it modulo 2**32."""
-        if self.last is None:
-            return timestamp
-        return self.last + (timestamp - self.last + _WRAP // 2) % _WRAP - _WRAP // 2
+        near = self.seed if self.last is None else self.last
+        return timestamp if near is None else near + (timestamp - near + _WRAP // 2) % _WRAP - _WRAP // 2
 
     def wall(self, report: tuple[float, int]) -> float:
         """The sender's wall time at timestamp 0, by one report."""
@@ -83,6 +86,7 @@ class StreamClock:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._epoch: float | None = None
+        self._settled: float | None = None
         self._position = 0.0
         self._position_now: float | None = None
         self._tracks: dict[Track, _TrackClock] = {}
@@ -100,6 +104,7 @@ class StreamClock:
     def begin(self) -> bool:
         """Another source follows: its time goes on by the time that passed. True if there was media before."""
         self._tracks.clear()
+        self._settled = None
         self.aligned = False
         if self._position_now is None:
             self._epoch = None
@@ -108,15 +113,18 @@ class StreamClock:
         return True
 
     def heard(self, track: Track, timestamp: int, rate: int) -> None:
-        """A packet arrived (called for each; cheap after the track's first frame)."""
+        """A packet of a track's own stream arrived (not a retransmission)."""
         clock = self._tracks.get(track)
         if clock is None:
-            clock = self._tracks[track] = _TrackClock(rate)
-        if clock.offset is not None:
+            clock = self._tracks[track] = _TrackClock(rate, seed=timestamp)
+        elapsed = self._elapsed()
+        self._settled = elapsed + _SETTLE_S if self._settled is None else self._settled
+        if clock.offset is not None and (self.aligned or elapsed > self._settled):
             return
-        arrival = self._elapsed() - timestamp / rate
+        arrival = elapsed - clock.unwrap(timestamp) / rate
         if clock.arrival is None or arrival < clock.arrival:
             clock.arrival = arrival
+            self._lay_by_arrival()
 
     def report(self, track: Track, wall: float, timestamp: int) -> None:
         """A sender report: at the sender's time ``wall`` (s) the track's timestamp was ``timestamp``."""
@@ -150,7 +158,7 @@ class StreamClock:
         if jumped:
             clock.offset = clock.last_at + (now - clock.last_now) - unwrapped / clock.rate
             clock.reports.clear()
-            self.aligned = False
+            self.aligned, self._settled = False, 0.0
             clock.delay = delay
         clock.delay = min(delay, clock.delay + _CREEP * (now - clock.last_now))
         at = max(unwrapped / clock.rate + clock.offset, clock.last_at + _TICK_S)
@@ -158,11 +166,12 @@ class StreamClock:
 
     def _first(self, clock: _TrackClock, timestamp: int, now: float) -> Stamp:
         assert clock.arrival is not None
+        timestamp = clock.unwrap(timestamp)
         clock.offset = clock.arrival
         clock.delay = now - timestamp / clock.rate
-        stamp = self._note(clock, timestamp, timestamp / clock.rate + clock.offset, now, False)
+        self._lay_by_arrival()
         self._align()
-        return stamp
+        return self._note(clock, timestamp, timestamp / clock.rate + clock.offset, now, False)
 
     def _note(self, clock: _TrackClock, timestamp: int, at: float, now: float, jumped: bool) -> Stamp:
         clock.last, clock.last_at, clock.last_now = timestamp, at, now
@@ -175,6 +184,14 @@ class StreamClock:
         if self._epoch is None:
             self._epoch = now
         return now - self._epoch
+
+    def _lay_by_arrival(self) -> None:
+        """Move the picture so that the fastest packets of both tracks took the same time."""
+        video, audio = self._tracks.get(Track.VIDEO), self._tracks.get(Track.AUDIO)
+        if self.aligned or video is None or audio is None or video.offset is None or audio.offset is None:
+            return
+        if video.arrival is not None and audio.arrival is not None:
+            video.offset = audio.offset + video.arrival - audio.arrival
 
     def _align(self) -> None:
         """Move the picture so that it lies to the sound as the reports say."""

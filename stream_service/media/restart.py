@@ -2,7 +2,7 @@
 
 DTLS and SRTP do not care by which addresses their packets come. So a restart prepares a second aioice connection
 beside the one in use, and puts it in its place once it is connected; until then, and if it never is, the old one goes
-on. With :mod:`stream_service.media.tap`, the only module that touches aiortc's and aioice's private names.
+on. With ``consent``, ``recovery`` and ``tap``, one of the modules that know private names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What an aiortc 1.16 receiver knows and does not tell. The only module that touches its private names.
+"""What an aiortc 1.16 receiver knows and does not tell. With ``consent``, ``recovery`` and ``restart``, one of the
+modules that know private names.
 
 aiortc maps RTP timestamps to a start of its own (taking any step back for a wrap), and uses a sender report only for
 its statistics, dropping the RTP time in it. Both are taken here, where they arrive, on the one receiver given: nothing
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiortc import RTCRtpReceiver
+from aiortc.codecs import is_rtx
 from aiortc.rtp import RtcpSrPacket
 
 _NTP_UNIX = 2_208_988_800
@@ -34,7 +36,8 @@ class Reception:
 
 
 def listen(receiver: Any, on_packet: Callable[[int], None], on_report: Callable[[float, int], None]) -> None:
-    """Before the receiver starts: call ``on_packet(timestamp)`` for each RTP packet as it arrives and
+    """Before the receiver starts: call ``on_packet(timestamp)`` for each RTP packet as it arrives (not for
+    retransmissions, whose streams browsers also use for probes with timestamps of no meaning) and
     ``on_report(wall, timestamp)`` for each sender report (wall: Unix seconds of the sender's clock), on the event loop.
 
     Decoded frames then carry the sender's own timestamp as ``pts``.
@@ -43,7 +46,9 @@ def listen(receiver: Any, on_packet: Callable[[int], None], on_report: Callable[
     handle_rtp, handle_rtcp = receiver._handle_rtp_packet, receiver._handle_rtcp_packet
 
     async def rtp(packet: Any, arrival_time_ms: int) -> None:
-        on_packet(packet.timestamp)
+        codec = receiver._RTCRtpReceiver__codecs.get(packet.payload_type)
+        if codec is not None and not is_rtx(codec):
+            on_packet(packet.timestamp)
         await handle_rtp(packet, arrival_time_ms=arrival_time_ms)
 
     async def rtcp(packet: Any) -> None:

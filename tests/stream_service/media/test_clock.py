@@ -54,6 +54,26 @@ def test_the_fastest_packet_before_the_first_frame_lays_the_track() -> None:
     assert at(sender.frame(Track.VIDEO, 0.0, delay=0.5)) == pytest.approx(0.05)
 
 
+def test_the_first_five_seconds_settle_what_a_slow_start_laid_wrong() -> None:
+    sender = Sender()
+    sender.frame(Track.AUDIO, 0.0)
+    before = at(sender.frame(Track.VIDEO, 0.0, delay=0.3))
+    assert before == pytest.approx(0.3)
+    times = []
+    for n in range(1, 400):
+        sender.frame(Track.AUDIO, n / 30)
+        sender.now = 100.0 + n / 30
+        times.append(at(sender.clock.stamp(Track.VIDEO, sender.timestamp(Track.VIDEO, n / 30), 90_000)) - n / 30)
+    assert times[-1] == pytest.approx(0, abs=1e-3)
+    assert not sender.clock.aligned
+
+
+def test_a_first_packet_just_before_the_wrap_does_no_harm() -> None:
+    sender = Sender(video_start=WRAP - 100)
+    sender.clock.heard(Track.VIDEO, WRAP - 100, 90_000)
+    assert at(sender.frame(Track.VIDEO, 0.1)) == pytest.approx(0.1)
+
+
 def test_reports_move_the_picture_to_the_sound_once_both_have_come() -> None:
     sender = Sender(video_start=777, audio_start=WRAP - 5_000)
     sender.frame(Track.AUDIO, 0.0)

@@ -46,6 +46,20 @@ async def test_packets_reports_and_timestamps_are_heard_as_they_were_sent() -> N
     assert (counted.received, counted.lost) == (12, 0)
 
 
+async def test_retransmissions_are_not_heard() -> None:
+    receiver = make_receiver()
+    packets: list[int] = []
+    tap.listen(receiver, packets.append, lambda *_: None)
+    rtx = RTCRtpCodecParameters(mimeType="video/rtx", clockRate=90_000, payloadType=98, parameters={"apt": 0})
+    await receiver.receive(RTCRtpReceiveParameters(codecs=[PCMU, rtx]))
+    for payload_type in (0, 98, 55):
+        packet = RtpPacket(payload_type=payload_type, sequence_number=1, timestamp=payload_type, ssrc=payload_type)
+        packet.payload = bytes(160)
+        await receiver._handle_rtp_packet(packet, arrival_time_ms=0)
+    await receiver.stop()
+    assert packets == [0]
+
+
 async def test_a_report_without_wall_time_is_ignored() -> None:
     receiver = make_receiver()
     reports: list[tuple[float, int]] = []
