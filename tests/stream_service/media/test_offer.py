@@ -177,7 +177,7 @@ def test_ffmpegs_offer_is_taken_and_it_stays_the_handshakes_server() -> None:
     assert not offer.answer_passive
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_happens_to_an_offer_the_error_is_ours(data: st.DataObject) -> None:
     lines = data.draw(st.sampled_from([GOOD, FFMPEG])).splitlines()

@@ -270,7 +270,7 @@ def interleave(frames: list[float], pieces: list[tuple[int, int]], order: list[b
     return out
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(arrivals())
 def test_any_order_of_arrival_gives_the_same_windows(case: tuple) -> None:
     frames, pieces, one, other = case
@@ -281,7 +281,7 @@ def test_any_order_of_arrival_gives_the_same_windows(case: tuple) -> None:
         assert np.array_equal(x.frames, y.frames)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(arrivals(), st.lists(st.floats(0, 6), max_size=6))
 def test_no_sample_is_lost_or_doubled_by_any_cuts(case: tuple, cuts: list[float]) -> None:
     frames, pieces, _, _ = case
