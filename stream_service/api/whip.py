@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from stream_service.api.gateway import Gateway, gateway_of
 from stream_service.api.guard import client_of, needs
@@ -86,7 +86,7 @@ async def trickle(request: Request, its: Its, client: Publisher, session: str) -
 async def end(its: Its, client: Publisher, session: str) -> Response:
     """Take the source away; its session is closed."""
     await its.sessions.close(_own(its, client, session).id, "the source ended")
-    return Response(status_code=200)
+    return PlainTextResponse("The session is closed.\n")  # ffmpeg takes an answer without a body for a failure
 
 
 def _own(its: Gateway, client: Client, key: str) -> Session:
