@@ -42,7 +42,7 @@ class Footage:
     spoken: tuple[Spoken, ...]
 
 
-def star_then_circle(windows: int = 8) -> Script:
+def star_then_circle(windows: int = 7) -> Script:
     """A red star for 3 s, a bell meanwhile, then a blue circle that stays: its colour is beyond doubt from 4 s on."""
     star, circle = make_script(9_100_010, 6), make_script(9_100_253, 6)
     bell = next(sound for seed in range(9_200_000, 9_200_100) for sound in make_script(seed, 6).sounds if sound.kind == "bell")

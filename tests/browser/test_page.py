@@ -1,0 +1,151 @@
+"""The page itself: every module loads, it can be used by keyboard, screen reader and phone, and it says what it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.acting import start, type_question, wait_for_windows
+from tests.browser.conftest import Opened
+from tests.browser.service import ROOT, Service
+
+pytestmark = pytest.mark.default
+
+WEB = ROOT / "clients" / "web"
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 3, "is_mobile": True, "has_touch": True}
+CONTRAST = """
+() => {
+  // WCAG 2.2, 1.4.3: relative luminance of every visible text against the first opaque background behind it.
+  const channels = (colour) => { const brush = document.createElement("canvas").getContext("2d", { willReadFrequently: true }); brush.fillStyle = colour; brush.fillRect(0, 0, 1, 1); return [...brush.getImageData(0, 0, 1, 1).data]; };
+  const light = ([r, g, b]) => [r, g, b].map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)).reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => { for (let at = element; at; at = at.parentElement) { const colour = channels(getComputedStyle(at).backgroundColor); if (colour[3] === 255) return colour; } return [255, 255, 255]; };
+  const weak = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!own || !element.checkVisibility() || element.closest(":disabled, #stage-hint")) continue;
+    const [one, other] = [light(channels(getComputedStyle(element).color)), light(behind(element))].sort((a, b) => b - a);
+    if ((one + 0.05) / (other + 0.05) < 4.5) weak.push(element.outerHTML.slice(0, 80));
+  }
+  return weak;
+}
+"""
+
+
+def modules(directory: Path) -> Iterator[str]:
+    return (f"/js/{path.name}" for path in sorted(directory.glob("js/*.js")))
+
+
+def test_every_module_loads_and_nothing_comes_from_elsewhere(open_page: Opened, service: Service) -> None:
+    page = open_page()
+    loaded = page.evaluate("performance.getEntriesByType('resource').map(({ name, responseStatus }) => [name, responseStatus])")
+    assert all(name.startswith(service.url) and status == 200 for name, status in loaded)
+    assert {name.removeprefix(service.url) for name, _ in loaded} >= set(modules(WEB))
+    refused = page.evaluate("async () => { try { return eval('1'); } catch (error) { return error.name; } }")
+    assert refused == "EvalError"  # the content security policy is in force
+    assert "default-src 'self'" in (page.request.get(service.url).headers["content-security-policy"])
+
+
+def test_it_says_what_the_built_in_model_knows(open_page: Opened) -> None:
+    page = open_page()
+    expect(page.locator("#small-world")).to_contain_text("a small model of a small world")
+    page.get_by_text("switch to Qwen2.5-Omni").click()
+    expect(page.locator("#switch-model")).to_contain_text("OMNIDROP_ENGINE__MODEL=")
+
+
+def test_what_a_screen_reader_finds(open_page: Opened) -> None:
+    page = open_page()
+    expect(page.locator("body")).to_match_aria_snapshot(
+        """
+        - banner:
+          - heading "OmniDrop Live" [level=1]
+          - status: Not connected
+        - main:
+          - region "The scene":
+            - heading "The scene" [level=2]
+            - form "What to show":
+              - combobox "Source"
+              - combobox "Camera"
+              - combobox "Microphone"
+              - button "Start"
+            - meter "Microphone level"
+          - region "Questions and answers":
+            - log "Questions and answers"
+            - group "Example questions":
+              - button "What do you see?"
+            - form "Ask in writing":
+              - textbox "Your question"
+              - button "Ask"
+            - button "Hold to talk" [disabled]
+            - switch "Hands-free" [checked]
+            - switch "Read answers aloud"
+          - region "Memory":
+            - slider "Memory"
+        """
+    )
+    unnamed = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, canvas, video, meter")]
+          .filter((element) => !element.labels?.length && !element.textContent.trim()
+            && !element.getAttribute("aria-label") && !element.getAttribute("aria-labelledby"))
+          .map((element) => element.outerHTML)"""
+    )
+    assert not unnamed
+
+
+def test_everything_by_keyboard(open_camera: Opened) -> None:
+    page = open_camera()
+    page.get_by_role("switch", name="Hands-free").uncheck()
+    page.get_by_label("Source").focus()
+    order = []
+    for _ in range(15):
+        order.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
+        page.keyboard.press("Tab")
+    assert order[:5] == ["source", "camera", "microphone", "start", "transcript"]
+    assert order[-5:] == ["ask", "Ask", "hands-free", "read-aloud", "strip"]
+    page.get_by_role("button", name="Start").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Stop")).to_be_focused()
+    wait_for_windows(page, 2)
+    strip = page.get_by_role("slider", name="Memory")
+    strip.focus()
+    page.keyboard.press("Home")
+    expect(strip).to_have_attribute("aria-valuenow", "1")
+    expect(strip).to_have_attribute("aria-valuetext", re.compile(r"0:00 to 0:02: video \d+ of \d+ tokens kept; audio \d+ of \d+"))
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#strip-detail")).to_contain_text("0:02 to 0:04")
+    page.keyboard.press("Shift+Tab")
+    expect(page.locator("#strip-detail")).to_contain_text("windows seen")
+    assert page.get_by_label("Microphone level").evaluate("meter => meter.value") >= 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out(open_camera: Opened, scheme: str) -> None:
+    page = open_camera(color_scheme=scheme, reduced_motion="reduce")
+    page.get_by_role("switch", name="Hands-free").uncheck()
+    start(page)
+    wait_for_windows(page, 1)
+    entry = type_question(page, "What do you see?")
+    expect(entry.locator(".facts")).not_to_be_empty()
+    assert page.evaluate(CONTRAST) == []
+    assert page.evaluate("document.getAnimations().length") == 0
+
+
+def test_on_a_phone(open_camera: Opened) -> None:
+    page = open_camera(**PHONE)
+    page.get_by_role("switch", name="Hands-free").uncheck()
+    start(page)
+    wait_for_windows(page, 1)
+    entry = type_question(page, "What do you see?")
+    expect(entry).to_have_attribute("data-state", "done")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("button, select, input[type=text]")]
+          .filter((element) => element.checkVisibility() && element.getBoundingClientRect().height < 24)
+          .map((element) => element.outerHTML)"""
+    )
+    assert not small  # WCAG 2.2, 2.5.8: targets of 24 pixels at least
+    tops = [box["y"] for name in ("The scene", "Questions and answers", "Memory") if (box := page.get_by_role("region", name=name).bounding_box())]
+    assert tops == sorted(tops)

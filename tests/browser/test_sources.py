@@ -1,0 +1,112 @@
+"""Other sources than this device's camera: clips, files, a screen, and another camera that this page only follows."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import imageio_ffmpeg
+import pytest
+from playwright.sync_api import Page, expect
+from websockets.sync.client import connect
+
+from tests.browser.acting import asked, expect_answer, start, type_question, wait_for_windows
+from tests.browser.conftest import Opened
+from tests.browser.service import ROOT, Service
+
+pytestmark = pytest.mark.default
+
+DEMO = ROOT / "clients" / "web" / "demo.mp4"
+NO_CAPTURE = "delete HTMLMediaElement.prototype.captureStream;"
+
+
+def preview_size(page: Page) -> list[int]:
+    page.wait_for_function("document.getElementById('preview').videoWidth > 0")
+    size: list[int] = page.evaluate("(({videoWidth, videoHeight}) => [videoWidth, videoHeight])(document.getElementById('preview'))")
+    return size
+
+
+def session_view(page: Page, service: Service) -> dict[str, object]:
+    session = page.locator("body").get_attribute("data-session")
+    view: dict[str, object] = httpx.get(f"{service.url}/v1/sessions/{session}").raise_for_status().json()
+    return view
+
+
+def test_demo_clip_without_a_microphone(open_page: Opened, service: Service) -> None:
+    page = open_page()
+    page.get_by_label("Source").select_option("demo")
+    expect(page.get_by_label("Camera", exact=True)).to_be_hidden()
+    start(page)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("goes on without a microphone")
+    wait_for_windows(page, 1)
+    assert preview_size(page) == [480, 480]
+    page.get_by_role("switch", name="Hear the clip").check()
+    expect_answer(type_question(page, "What colour is the circle?"))
+
+
+def test_a_file_where_video_elements_cannot_be_captured(open_page: Opened) -> None:
+    page = open_page(script=NO_CAPTURE)
+    page.get_by_label("Source").select_option("file")
+    page.get_by_label("Microphone").select_option("none")
+    page.get_by_label("Video file").set_input_files(DEMO)
+    start(page)
+    wait_for_windows(page, 1)
+    assert preview_size(page) == [480, 480]
+    page.keyboard.press("Tab")
+    expect_answer(type_question(page, "What colour is the circle?"), "green.")
+
+
+def test_the_screen(open_camera: Opened) -> None:
+    page = open_camera()
+    page.get_by_label("Source").select_option("screen")
+    start(page)
+    wait_for_windows(page, 1)
+    expect_answer(type_question(page, "What do you see?"))
+
+
+@pytest.fixture
+def second_camera(service: Service, tmp_path: Path) -> Iterator[str]:
+    """An unmodified ffmpeg that publishes the demo clip under a name."""
+    name = "front-door"
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(DEMO),
+        "-c:v", "libx264", "-profile:v", "baseline", "-preset", "ultrafast", "-bf", "0", "-g", "30", "-pix_fmt", "yuv420p",
+        "-c:a", "libopus", "-ar", "48000", "-ac", "2", "-f", "whip", f"{service.url}/whip/{name}",
+    ]  # fmt: skip
+    with (tmp_path / "ffmpeg.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as camera:
+        yield name
+        camera.terminate()
+
+
+def test_ffmpeg_is_the_camera_and_others_only_follow(second_camera: str, open_page: Opened, service: Service) -> None:
+    page = open_page()
+    page.get_by_label("Source").select_option("join")
+    page.wait_for_function(
+        """async () => {
+          const source = document.getElementById("source");
+          source.dispatchEvent(new Event("change"));
+          return document.getElementById("join").textContent.includes("front-door");
+        }"""
+    )
+    page.get_by_label("Session").select_option(label=second_camera)
+    start(page)
+    expect(page.get_by_role("button", name="Hold to talk")).to_be_disabled()
+    address = f"{service.url.replace('http', 'ws')}/v1/sessions/{second_camera}/answers?after=0"
+    with connect(address) as subscriber:
+        wait_for_windows(page, 2)
+        entry = type_question(page, "What do you see?")
+        expect_answer(entry)
+        received = []
+        while not received or received[-1]["type"] != "answer.done":
+            received.append(json.loads(subscriber.recv(timeout=20)))
+    assert [event["seq"] for event in received] == list(range(1, len(received) + 1))
+    windows = [event for event in received if event["type"] == "window.fused"]
+    assert len(windows) >= 2
+    assert all(event["seen"]["video"] and event["seen"]["audio"] for event in windows)
+    expect(entry.locator(".answer")).to_have_text(re.compile(re.escape(received[-1]["text"].strip())))
+    assert asked(page, "What do you see?").count() == 1
