@@ -105,8 +105,11 @@ class Publisher:
         await peer.setRemoteDescription(RTCSessionDescription(sdp=response.text, type="answer"))
 
     async def _ice_servers(self) -> list[RTCIceServer]:
-        """The servers that the endpoint advertises (RFC 9725 §4.6)."""
-        return advertised(await self._api.request("OPTIONS", "/whip"))
+        """The servers that the endpoint advertises (RFC 9725 §4.6); none when it does not answer that."""
+        try:
+            return advertised(await self._api.request("OPTIONS", "/whip"))
+        except ServerProblem:
+            return []
 
     async def _until_connected(self) -> None:
         try:

@@ -108,23 +108,24 @@ class Transcriber:
     def _transcribe(self, recognise: Recognise, samples: Samples) -> Transcript:
         heard, confidence = recognise(samples)
         text = tidy(heard)
-        return Transcript(text, confidence, took_ms=0.0, rejected=self._objection(text, confidence))
-
-    def _objection(self, text: str, confidence: float) -> str | None:
-        """Why a transcript is not asked, as a sentence for the speaker; None when it is."""
-        spoken = words(text)
-        if not spoken:
-            return "No words were recognised. Say it again, closer to the microphone, or type it."
-        if confidence < self._settings.min_confidence or babbles(text):
-            return f"“{text}” was heard too unclearly to ask. Say it again, closer to the microphone, or type it."
-        if len(spoken) < self._settings.min_words:
-            return f"“{text}” is too short for a question. Ask in a few words."
-        return None
+        return Transcript(text, confidence, took_ms=0.0, rejected=objection(text, confidence, self._settings))
 
     def _warm(self) -> Recognise:
         recognise = self._load(self._settings)
         recognise(np.zeros(2 * SAMPLE_RATE, dtype=np.float32))
         return recognise
+
+
+def objection(text: str, confidence: float, settings: SpeechSettings) -> str | None:
+    """Why a transcript is not asked, as a sentence for the speaker; None when it is."""
+    spoken = words(text)
+    if not spoken:
+        return "No words were recognised. Say it again, closer to the microphone, or type it."
+    if confidence < settings.min_confidence or babbles(text):
+        return f"“{text}” was heard too unclearly to ask. Say it again, closer to the microphone, or type it."
+    if len(spoken) < settings.min_words:
+        return f"“{text}” is too short for a question. Ask in a few words."
+    return None
 
 
 def _not_running() -> EngineUnavailable:
