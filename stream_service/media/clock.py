@@ -101,6 +101,11 @@ class StreamClock:
         """By how much (s) each pair of reports found the alignment in use to be wrong; the provisional one first."""
         return list(self._skews)
 
+    @property
+    def newest(self) -> dict[Track, tuple[int, float]]:
+        """By track: the 32-bit RTP timestamp of its newest frame, and the stream second that it was given."""
+        return {name: (one.last % _WRAP, one.last_at) for name, one in self._tracks.items() if one.last is not None}
+
     def begin(self) -> bool:
         """Another source follows: its time goes on by the time that passed. True if there was media before."""
         self._tracks.clear()

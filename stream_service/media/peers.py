@@ -117,7 +117,9 @@ class Peers:
         packets_lost; undecoded (frames without their references, or without time to decode them); jitter_video_ms,
         jitter_audio_ms; av_aligned (1 once sender reports lay the tracks to each other,
         0 while or where only packet arrival does), av_skew_ms (by how much the last pair of reports found the
-        alignment in use to be wrong) and av_skew_ms_p95 of all; reports_rejected. Raises :class:`NotFound`.
+        alignment in use to be wrong) and av_skew_ms_p95 of all; reports_rejected; video_rtp, audio_rtp (RTP timestamp
+        of the newest frame) and video_at_s, audio_at_s (the stream second that it was given), from which a sender that
+        knows its own media times can tell the true skew. Raises :class:`NotFound`.
         """
         peer = self._peer(session)
         source = self._sources[session]
@@ -140,6 +142,8 @@ class Peers:
                 "resolutions": float(counts.resolutions),
             }
         stats |= {f"jitter_{track}_ms": 1e3 * seconds for track, seconds in peer.jitter().items()}
+        for track, (timestamp, at) in source.clock.newest.items():
+            stats |= {f"{track}_rtp": float(timestamp), f"{track}_at_s": at}
         if skews:
             stats["av_skew_ms"] = 1e3 * source.clock.skews[-1]
             stats["av_skew_ms_p95"] = 1e3 * skews[min(len(skews) - 1, round(0.95 * len(skews)))]
