@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stream_service.answers.fanout import Fanouts
 from stream_service.answers.log import MemoryLogs
-from stream_service.api import http, server
+from stream_service.api import certificate, http, server
 from stream_service.api.gateway import Gateway, Publishing
 from stream_service.api.quotas import Quotas
 from stream_service.api.security import Gate, check_exposure
@@ -42,6 +42,7 @@ async def serve(config: Config, announce: Callable[[str], None]) -> None:
     StartupError when it cannot start.
     """
     check_exposure(config.server)
+    certificate.check(config.server)
     with contextlib.closing(server.listen(config.server)) as listener, server.Signals() as signals:
         try:
             async with _running(config, LocalEngine(config.engine)) as gateway:

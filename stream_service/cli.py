@@ -1,4 +1,4 @@
-"""The ``omnidrop`` command: serve, ask a clip, stream a source to a server.
+"""The ``omnidrop`` command: serve, ask a clip, stream a source to a server, make a token.
 
 Exit status: 0 done, 1 it could not be done, 2 the input was bad (arguments, configuration, clip), 130 interrupted.
 """
@@ -12,13 +12,18 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
+from pydantic import ValidationError
 
 from clients.python import cli as client
 from stream_service import app
+from stream_service.api import certificate, tokens
 from stream_service.api.http import release
+from stream_service.api.security import is_loopback
+from stream_service.api.tokens import Scope
 from stream_service.ask import Asked
 from stream_service.config import Config, load
 from stream_service.errors import InvalidInput, OmniDropError, UnsupportedMedia
@@ -46,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
 
     serving = commands.add_parser("serve", help="run the service and its page")
     serving.add_argument("--config", type=Path, metavar="FILE", help="YAML (configs/nano.yaml lists every key)")
+    serving.add_argument(
+        "--dev-certificate",
+        action="store_true",
+        help="serve HTTPS with a certificate made here, for phones; beyond loopback, a token is made if there is none",
+    )
     serving.set_defaults(run=_serve)
 
     asking = commands.add_parser("ask", help="ask a video or audio file")
@@ -59,13 +69,46 @@ def _parser() -> argparse.ArgumentParser:
     streaming = commands.add_parser("stream", help="publish a file or device to a server, ask, and print events")
     client.add_arguments(streaming)
     streaming.set_defaults(run=client.stream)
+
+    minting = commands.add_parser("token", help="make a bearer token and its line for server.tokens_file")
+    minting.add_argument("--scopes", default=",".join(Scope), help="of publish,ask,subscribe,admin (default: all)")
+    minting.add_argument("--name", default="", help="who holds it")
+    minting.set_defaults(run=_token)
     return parser
 
 
 def _serve(parsed: argparse.Namespace) -> int:
     config = load(parsed.config, os.environ)
+    key = ""
+    if parsed.dev_certificate:
+        server = certificate.development(config.server, _state_folder(), datetime.now(UTC))
+        if not server.guarded and not is_loopback(server.host):
+            token = tokens.fresh()
+            server = server.model_copy(update={"tokens": (tokens.AccessToken.model_validate(token),)})
+            key = f"/#token={token}"  # the page keeps it and takes it out of the address; it is never sent in one
+        config = config.model_copy(update={"server": server})
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(app.serve(config, lambda url: print(f"OmniDrop Live is at {url}", flush=True)))
+        runner.run(app.serve(config, lambda url: print(f"OmniDrop Live is at {url}{key}", flush=True)))
+    return 0
+
+
+def _state_folder() -> Path:
+    """Where this user's programs keep what they can make again (XDG base directories)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "omnidrop"
+
+
+def _token(parsed: argparse.Namespace) -> int:
+    token = tokens.fresh()
+    fields = {"token": token, "scopes": parsed.scopes.split(",")} | ({"name": parsed.name} if parsed.name else {})
+    try:
+        kept = tokens.AccessToken.model_validate(fields)
+    except ValidationError as error:
+        field = str(error.errors()[0]["loc"][0])
+        raise InvalidInput(
+            f"Wrong {field}.", field=field, remedy="Scopes are publish,ask,subscribe,admin; a name is letters and -._"
+        ) from None
+    print(f"Token, shown only here: {token}")
+    print(f"Line for server.tokens_file: sha256:{kept.sha256} {','.join(kept.scopes)} {parsed.name}".rstrip())
     return 0
 
 

@@ -33,6 +33,17 @@ _PREFIX = "OMNIDROP_"
 _SECRET = re.compile(r"token|credential|password|secret|url\b")  # values of such keys are never repeated
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's booleans, true and false only: here "off" is a word (speech.mode: off)."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF"))
+
+
 class Config(BaseModel):
     """Every setting of a deployment."""
 
@@ -64,7 +75,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InvalidConfig(
@@ -84,7 +95,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _override(document: dict[str, Any], name: str, value: str) -> None:
     section, _, key = name.removeprefix(_PREFIX).lower().partition("__")
     try:
-        parsed = yaml.safe_load(value)
+        parsed = yaml.load(value, _Loader)
     except yaml.YAMLError:
         raise InvalidConfig(f"{name} is not a YAML value.", field=name, remedy="Quote it as YAML would.") from None
     inside = document.setdefault(section, {})

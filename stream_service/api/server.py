@@ -13,6 +13,7 @@ from typing import Self
 import uvicorn
 from fastapi import FastAPI
 
+from stream_service.api.certificate import host_addresses
 from stream_service.api.security import is_loopback
 from stream_service.api.settings import ServerSettings
 from stream_service.errors import StartupError
@@ -49,7 +50,9 @@ def listen(settings: ServerSettings) -> socket.socket:
 def url_of(settings: ServerSettings, listener: socket.socket) -> str:
     """Where the page is."""
     host = "127.0.0.1" if is_loopback(settings.host) else settings.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    if host in ("0.0.0.0", "::", ""):
+        host = next(iter(host_addresses()), "127.0.0.1")
+    return f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
 
 def configure(settings: ServerSettings, app: FastAPI) -> uvicorn.Config:
@@ -65,6 +68,8 @@ def configure(settings: ServerSettings, app: FastAPI) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
     )
 
 

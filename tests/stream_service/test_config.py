@@ -50,6 +50,12 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     assert config.speech.mode is TalkMode.PUSH_TO_TALK
 
 
+def test_off_is_a_word_and_false_a_boolean(tmp_path: Path) -> None:
+    assert load(written(tmp_path, "speech: {mode: off}"), {}).speech.mode is TalkMode.OFF
+    assert load(None, {"OMNIDROP_SPEECH__MODE": "off"}).speech.mode is TalkMode.OFF
+    assert load(None, {"OMNIDROP_MEDIA__RELAY_ONLY": "false"}).media.relay_only is False
+
+
 @pytest.mark.parametrize(
     ("text", "field", "nearest"),
     [
