@@ -24,7 +24,7 @@ Packet: TypeAlias = "AnyPacket[Any]"  # generic for type checkers only
 _LONGEST_SIDE = 1280
 _VIDEO_BITS, _SOUND_BITS = 1_200_000, 48_000
 _KEY_FRAME = 2 * VIDEO_RATE
-"""Ticks between whole pictures, for which a receiver that lost the picture waits: ready packets cannot be made whole."""
+"""Ticks between whole pictures: ready packets cannot be made whole when a receiver that lost the picture asks."""
 
 
 @dataclass(frozen=True, slots=True)

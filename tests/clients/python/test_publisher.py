@@ -98,6 +98,20 @@ async def test_a_clip_arrives_in_real_time_and_its_session_ends_with_it(tmp_path
         assert np.median(late) < 0.05, "packets leave when they are due"
 
 
+async def test_a_device_is_read_from_the_start_on_and_stamped_from_its_first_frame() -> None:
+    source = Source("lavfi:testsrc=size=64x48:rate=10:duration=1")
+    source.live = True
+    playback = Playback(Programme(source, hold=False))
+    playback.prepare()
+    assert not playback._thread.is_alive(), "a device cannot be read ahead"
+    await playback.start()
+    assert playback.video is not None
+    stamps = [(await playback.video.recv()).pts for _ in range(3)]
+    assert stamps == [0, 9_000, 18_000]
+    assert playback.position == pytest.approx(0.2, abs=0.15)
+    await playback.stop()
+
+
 @pytest.mark.default
 async def test_a_refusal_is_told_and_leaves_nothing_running(tmp_path: Path) -> None:
     async def refuse(request: Request) -> Response:
