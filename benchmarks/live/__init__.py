@@ -1,0 +1,1 @@
+"""Spoken questions about live scenes over real WebRTC: `python -m benchmarks.live`."""
