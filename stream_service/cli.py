@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ import uvloop
 from pydantic import ValidationError
 
 from clients.python import cli as client
-from stream_service import app
+from stream_service import app, logs
 from stream_service.api import certificate, tokens
 from stream_service.api.http import release
 from stream_service.api.security import is_loopback
@@ -32,7 +31,7 @@ from stream_service.errors import InvalidInput, OmniDropError, UnsupportedMedia
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parsed = _parser().parse_args(arguments)
-    logging.basicConfig(level=parsed.log.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logs.configure(parsed.log, "text")
     try:
         status: int = parsed.run(parsed)
     except OmniDropError as error:
@@ -79,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(parsed: argparse.Namespace) -> int:
     config = load(parsed.config, os.environ)
+    logs.configure(parsed.log, config.server.log_format)
     key = ""
     if parsed.dev_certificate:
         server = certificate.development(config.server, _state_folder(), datetime.now(UTC))

@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stream_service.api.tokens import AccessToken
+from stream_service.logs import LogFormat
 
 
 class ServerSettings(BaseModel):
@@ -45,6 +46,9 @@ class ServerSettings(BaseModel):
     client_sessions: int = Field(default=8, ge=1, le=4096, description="Sessions that one client may have open.")
     client_questions_per_minute: int = Field(
         default=60, ge=1, le=6000, description="Questions that one client may send in a minute, beside spoken ones."
+    )
+    log_format: LogFormat = Field(
+        default="text", description="Log lines on standard error: text for people, json for a log collector."
     )
     ping_s: float = Field(
         default=20.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from stream_service.answers.events import Envelope
 from stream_service.answers.fanout import Fanout
 from stream_service.answers.log import Record
+
+_log = logging.getLogger(__name__)
+_FREQUENT = {"window.fused", "answer.delta", "store.evicted"}  # several a second, or one: only for debugging
 
 
 class Journal:
@@ -35,4 +39,7 @@ class Journal:
         moment = self._position() if at is None else at
         seq = self._fanout.log.last + 1
         made = event(seq=seq, session=self._session, at=round(max(0.0, moment), 3), wall=self._wall(), **fields)
-        self._fanout.publish(Record(seq, made.model_dump(include={"type"})["type"], made.model_dump_json()))
+        kind = made.model_dump(include={"type"})["type"]
+        level = logging.DEBUG if kind in _FREQUENT else logging.INFO
+        _log.log(level, "%s", kind, extra={"session": self._session, "question": fields.get("question")})
+        self._fanout.publish(Record(seq, kind, made.model_dump_json()))

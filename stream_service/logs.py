@@ -1,0 +1,66 @@
+"""Log lines: for people or as JSON, with the ids of session and question, and without a secret in either.
+
+A logger adds ids by ``extra={"session": …, "question": …}``. What is asked, answered, seen and heard is never logged.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+LogFormat = Literal["text", "json"]
+_IDS = ("session", "question", "client")
+# Credentials as they stand in addresses and headers; libraries log both (uvicorn at info, websockets at debug).
+_SECRETS = re.compile(
+    r"((?:ticket|token|password|credential)=['\"]?|bearer |basic )[^\s&'\"]+|(://[^\s/:@]+:)[^\s/@]+(?=@)",
+    re.IGNORECASE,
+)
+
+
+def redact(text: str) -> str:
+    """``text`` without tickets, tokens and passwords."""
+    return _SECRETS.sub(lambda found: f"{found[1] or found[2]}***", text)
+
+
+class TextFormatter(logging.Formatter):
+    """``LEVEL logger: message [session=…]``; a time of day is the supervisor's to add."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        ids = " ".join(f"{name}={value}" for name, value in _ids(record).items())
+        line = f"{record.levelname} {record.name}: {record.getMessage()}{f' [{ids}]' if ids else ''}"
+        return redact("\n".join([line, *_traceback(self, record)]))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, the ids, and error (a traceback)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+            **_ids(record),
+        }
+        for error in _traceback(self, record):
+            line["error"] = redact(error)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def configure(level: str, style: LogFormat) -> None:
+    """Log to standard error from ``level`` on (a name such as "info"), in place of what was configured before."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _ids(record: logging.LogRecord) -> dict[str, str]:
+    return {name: str(value) for name in _IDS if (value := getattr(record, name, None)) is not None}
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    return [formatter.formatException(record.exc_info)] if record.exc_info and record.exc_info[0] else []
