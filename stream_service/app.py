@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
 from stream_service.answers.fanout import Fanouts
-from stream_service.answers.log import MemoryLogs
+from stream_service.answers.log import Interrupted, LogStore, MemoryLogs
+from stream_service.answers.store import open_logs
 from stream_service.api import certificate, http, server
 from stream_service.api.gateway import Gateway, Publishing
 from stream_service.api.quotas import Quotas
@@ -20,6 +22,7 @@ from stream_service.ask import Asked
 from stream_service.ask import ask as one_shot
 from stream_service.config import Config
 from stream_service.engine.client import LocalEngine
+from stream_service.media import turn
 from stream_service.media.clip import Clip
 from stream_service.media.peers import Peers
 from stream_service.metrics import Metrics
@@ -28,6 +31,7 @@ from stream_service.session.journal import Journal
 from stream_service.session.ports import Engine
 from stream_service.session.questions import worded
 from stream_service.session.registry import Parts, Sessions
+from stream_service.session.resumption import opening_of, options_of
 from stream_service.speech.activity import SileroModel
 from stream_service.speech.front import SpeechFront
 from stream_service.speech.transcriber import Transcriber
@@ -82,15 +86,14 @@ async def ask(config: Config, path: Path, question: str, retention: float | None
 async def _running(config: Config, engine: Engine) -> AsyncIterator[Gateway]:
     """Everything behind the HTTP side, started; stopped on the way out."""
     async with contextlib.AsyncExitStack() as stack:
+        logs = await stack.enter_async_context(_logs(config))
         hearing = await stack.enter_async_context(_speech(config))
         info = await engine.start()
         stack.push_async_callback(engine.stop, drain_s=0.0)
         sources = Peers(config.media, info.frame_size)
         stack.push_async_callback(sources.stop)
-        logs = MemoryLogs(config.answers.history, config.answers.closed_sessions)
         fanouts = Fanouts(logs, config.answers.subscriber_queue)
-        parts = Parts(lambda id, options: _session(id, options, config, engine, fanouts, hearing), fanouts.close)
-        sessions = Sessions(engine, sources, parts, info)
+        sessions = Sessions(engine, sources, _Maker(config, engine, sources, fanouts, hearing).parts(), info)
         metrics = Metrics()
         gateway = Gateway(
             sessions=sessions,
@@ -109,6 +112,7 @@ async def _running(config: Config, engine: Engine) -> AsyncIterator[Gateway]:
         )
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(_route(gateway)), tasks.create_task(sessions.watch())]
+            await sessions.resume(await logs.interrupted())
             yield gateway
             for task in background:
                 task.cancel()
@@ -136,26 +140,61 @@ async def _speech(config: Config) -> AsyncIterator[Callable[[], Hearing] | None]
         await transcriber.stop()
 
 
-def _session(
-    id: str,
-    options: SessionOptions,
-    config: Config,
-    engine: Engine,
-    fanouts: Fanouts,
-    hearing: Callable[[], Hearing] | None,
-) -> Session:
-    windower = Windower(id, config.windows)
-    return Session(
-        id,
-        options,
-        engine=engine,
-        windower=windower,
-        hearing=None if hearing is None else hearing(),
-        journal=Journal(id, fanouts.open(id), lambda: windower.position, _wall),
-        settings=config.sessions,
-        grace_s=config.media.grace_s,
-        clock=time.monotonic,
-    )
+@contextlib.asynccontextmanager
+async def _logs(config: Config) -> AsyncIterator[LogStore]:
+    """The events' log, open."""
+    answers = config.answers
+    if answers.log == "memory":
+        yield MemoryLogs(answers.history, answers.closed_sessions)
+        return
+    keep_s, keep_size = answers.keep_days * 86_400, answers.keep_mb * 1_000_000
+    logs = await open_logs(answers.log, history=answers.history, keep_s=keep_s, keep_size=keep_size)
+    try:
+        yield logs
+    finally:
+        await logs.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes sessions out of the stages' parts."""
+
+    config: Config
+    engine: Engine
+    sources: Peers
+    fanouts: Fanouts
+    hearing: Callable[[], Hearing] | None
+
+    def parts(self) -> Parts:
+        return Parts(self._new, self._revive, self.fanouts.close)
+
+    def _new(self, id: str, options: SessionOptions) -> Session:
+        return self._session(id, options, Windower(id, self.config.windows))
+
+    def _revive(self, past: Interrupted) -> Session:
+        """Stream time goes on by the time that passed, as it does when a source was away."""
+        id = past.opening.session
+        position = past.at + max(0.0, (_wall() - past.wall).total_seconds())
+        self.sources.resume(id, position)
+        windower = Windower(id, self.config.windows, first=past.windows, start=position)
+        return self._session(id, options_of(past.opening), windower, past)
+
+    def _session(
+        self, id: str, options: SessionOptions, windower: Windower, past: Interrupted | None = None
+    ) -> Session:
+        fanout = self.fanouts.open(opening_of(id, options))
+        return Session(
+            id,
+            options,
+            engine=self.engine,
+            windower=windower,
+            hearing=None if self.hearing is None else self.hearing(),
+            journal=Journal(id, fanout, lambda: windower.position, _wall),
+            settings=self.config.sessions,
+            grace_s=self.config.media.grace_s,
+            clock=time.monotonic,
+            past=past,
+        )
 
 
 def _publishing(config: Config) -> Publishing:
@@ -165,7 +204,9 @@ def _publishing(config: Config) -> Publishing:
         speech=config.speech.mode is not TalkMode.OFF,
         max_sdp_bytes=config.media.max_sdp_bytes,
         grace_s=config.media.grace_s,
-        ice_servers=tuple(one.model_dump(mode="json", exclude_none=True) for one in config.media.ice_servers),
+        ice_servers=lambda: tuple(
+            one.model_dump(mode="json", exclude_none=True) for one in turn.for_client(config.media, time.time())
+        ),
     )
 
 

@@ -212,6 +212,7 @@ class CancelReason(StrEnum):
     CLIENT = "client"
     TIMEOUT = "timeout"
     ENGINE_LOST = "engine lost"
+    SERVER_LOST = "server lost"
     SHUTDOWN = "shutdown"
     SESSION_CLOSED = "session closed"
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 
-from stream_service.answers.log import EventLog, LogStore, Record
+from stream_service.answers.log import EventLog, LogStore, Opening, Record
 
 _REPLAY_PAGE = 128
 
@@ -20,32 +20,41 @@ class AheadOfLog(LookupError):
 
 
 class Fanout:
-    """Appends events to a log and hands them to every subscriber.
+    """Appends events to a log and hands them to every subscriber, each once the log holds it durably.
 
     A subscriber that falls more than ``queue`` live events behind is dropped with :class:`SubscriberTooSlow`; it never
     slows the session or the others. During replay it is not bounded, because it reads the log at its own pace.
+
+    ``on_finished`` is called once, when the session has ended and its last event may be shown.
     """
 
-    def __init__(self, log: EventLog, queue: int, *, ended: bool = False) -> None:
+    def __init__(
+        self, log: EventLog, queue: int, *, ended: bool = False, on_finished: Callable[[], None] | None = None
+    ) -> None:
         self.log = log
         self._queue = queue
         self._subscribers: set[_Subscriber] = set()
         self._ended = ended
+        self._on_finished = on_finished
 
     @property
     def subscribers(self) -> int:
         return len(self._subscribers)
 
+    @property
+    def finished(self) -> bool:
+        """Whether the session has ended and all of it may be shown."""
+        return self._ended and self.log.durable == self.log.last
+
     def publish(self, record: Record) -> None:
-        self.log.append(record)
-        for subscriber in self._subscribers:
-            subscriber.offer(record)
+        self.log.append(record, self._show)
 
     def end(self) -> None:
         """No event follows: subscriptions finish once they have delivered what there is."""
         self._ended = True
         for subscriber in self._subscribers:
             subscriber.wake()
+        self._check_finished()
 
     async def subscribe(self, after: int) -> AsyncGenerator[Record]:
         """Every event that follows number ``after``, to the session's end.
@@ -53,14 +62,14 @@ class Fanout:
         Raises :class:`~stream_service.answers.log.LogTrimmed` when the log no longer holds the first of them,
         :class:`AheadOfLog` when ``after`` was never reached, and :class:`SubscriberTooSlow`.
         """
-        if after > self.log.last:
+        if after > self.log.durable:
             raise AheadOfLog(after)
-        # The subscriber joins the live events in the same step of the event loop as the read that finds nothing more.
-        while page := self.log.read(after, _REPLAY_PAGE):
-            for record in page:
+        # The subscriber joins the live events in the same step of the event loop that finds nothing more to replay.
+        while after < self.log.durable:
+            for record in await self.log.read(after, _REPLAY_PAGE):
                 yield record
-            after = page[-1].seq
-        subscriber = _Subscriber(self._queue, ended=lambda: self._ended)
+                after = record.seq
+        subscriber = _Subscriber(self._queue, ended=lambda: self.finished)
         self._subscribers.add(subscriber)
         try:
             while (live := await subscriber.next()) is not None:
@@ -68,29 +77,45 @@ class Fanout:
         finally:
             self._subscribers.discard(subscriber)
 
+    def _show(self, record: Record) -> None:
+        for subscriber in self._subscribers:
+            subscriber.offer(record)
+        self._check_finished()
+
+    def _check_finished(self) -> None:
+        if self.finished and self._on_finished is not None:
+            self._on_finished()
+            self._on_finished = None
+
 
 class Fanouts:
-    """The fan-out of every session, living or recently closed."""
+    """The fan-out of every session, living or closed."""
 
     def __init__(self, logs: LogStore, queue: int) -> None:
         self._logs = logs
         self._queue = queue
         self._live: dict[str, Fanout] = {}
 
-    def open(self, session: str) -> Fanout:
-        fanout = self._live[session] = Fanout(self._logs.open(session), self._queue)
+    def open(self, opening: Opening) -> Fanout:
+        """The fan-out of a session that begins, or goes on after a restart."""
+        session = opening.session
+
+        def finished() -> None:
+            self._live.pop(session, None)
+
+        fanout = self._live[session] = Fanout(self._logs.open(opening), self._queue, on_finished=finished)
         return fanout
 
-    def find(self, session: str) -> Fanout | None:
-        """The session's fan-out; for a closed session whose log is still held, one that ends after the replay."""
-        if session in self._live:
-            return self._live[session]
-        log = self._logs.find(session)
+    async def find(self, key: str) -> Fanout | None:
+        """The fan-out of the session with this id; for a closed one (also by name), one that ends after the replay."""
+        if key in self._live:
+            return self._live[key]
+        log = await self._logs.find(key)
         return None if log is None else Fanout(log, self._queue, ended=True)
 
     def close(self, session: str, keep: bool) -> None:
         """End the session's subscriptions; ``keep`` its log for readers that come late, or forget that it was."""
-        fanout = self._live.pop(session, None)
+        fanout = self._live.get(session)
         if fanout is not None:
             fanout.end()
         if keep:

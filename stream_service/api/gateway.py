@@ -25,7 +25,8 @@ from stream_service.types import EngineInfo, TalkMode
 class Publishing:
     """What a publisher needs to know, and what holds where it does not choose.
 
-    ``ice_servers`` are WebRTC's RTCIceServer objects; ``max_sdp_bytes`` bounds an offer.
+    ``max_sdp_bytes`` bounds an offer; ``ice_servers()`` makes WebRTC's RTCIceServer objects for one client, whose
+    credentials may be its own.
     """
 
     talk: TalkMode
@@ -33,7 +34,7 @@ class Publishing:
     speech: bool
     max_sdp_bytes: int
     grace_s: float
-    ice_servers: tuple[dict[str, Any], ...] = ()
+    ice_servers: Callable[[], tuple[dict[str, Any], ...]]
 
 
 @dataclass(frozen=True, slots=True)

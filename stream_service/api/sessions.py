@@ -97,7 +97,7 @@ async def info(its: Its) -> Info:
             sessions=its.info.max_sessions,
             grace_s=publishing.grace_s,
         ),
-        ice_servers=list(publishing.ice_servers),
+        ice_servers=list(publishing.ice_servers()),
     )
 
 
@@ -161,7 +161,7 @@ async def subscribe(websocket: WebSocket, session: str, after: Annotated[int, Qu
     its: Gateway = websocket.app.state.gateway
     found = its.sessions.find(session)
     id = session if found is None else found.id
-    await answers.serve(websocket, id, its.fanouts.find(id), after, its.wall())
+    await answers.serve(websocket, id, await its.fanouts.find(id), after, its.wall())
 
 
 def _view(its: Gateway, session: Session) -> SessionView:

@@ -106,6 +106,10 @@ class StreamClock:
         """By track: the 32-bit RTP timestamp of its newest frame, and the stream second that it was given."""
         return {name: (one.last % _WRAP, one.last_at) for name, one in self._tracks.items() if one.last is not None}
 
+    def resume(self, position: float) -> None:
+        """Stream time stands at ``position`` (s) now, though this clock saw none of the media before it."""
+        self._position, self._position_now = position, self._monotonic()
+
     def begin(self) -> bool:
         """Another source follows: its time goes on by the time that passed. True if there was media before."""
         self._tracks.clear()

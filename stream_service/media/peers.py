@@ -23,6 +23,8 @@ class _Source:
     peer: Peer | None = None
     intake: Intake | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    resumed: bool = False
+    """Whether it stands for a source of an earlier run of the server."""
 
 
 class Peers:
@@ -38,6 +40,12 @@ class Peers:
         self._frame_size = frame_size
         self._monotonic = monotonic
         self._sources: dict[str, _Source] = {}
+
+    def resume(self, session: str, position: float) -> None:
+        """A session goes on at stream second ``position``; its source, lost with an earlier run, may come back."""
+        clock = StreamClock(self._monotonic)
+        clock.resume(position)
+        self._sources[session] = _Source(clock, resumed=True)
 
     async def publish(self, session: str, offer: str, sink: MediaSink) -> Published:
         """Answer an offer and send its media to ``sink``.
@@ -58,7 +66,7 @@ class Peers:
                     raise Conflict("the session ended while its source was being negotiated", remedy="Publish anew.")
             except BaseException:
                 await peer.close()
-                if source.peer is None and self._sources.get(session) is source:
+                if source.peer is None and not source.resumed and self._sources.get(session) is source:
                     del self._sources[session]
                 raise
             if source.peer is not None:
@@ -71,7 +79,7 @@ class Peers:
                 sink,
                 self._monotonic,
                 gap=source.clock.begin(),
-                lost=source.intake is not None and source.intake.lost,
+                lost=source.resumed if source.intake is None else source.intake.lost,
             )
             source.peer = peer
             peer.start(source.intake)

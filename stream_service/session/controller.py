@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from stream_service.answers import events
+from stream_service.answers.log import Interrupted
 from stream_service.errors import Conflict
 from stream_service.session.ears import Ears
 from stream_service.session.intake import Intake
@@ -70,6 +71,7 @@ class Session:
         settings: SessionsSettings,
         grace_s: float,
         clock: Callable[[], float],
+        past: Interrupted | None = None,
     ) -> None:
         self.id = id
         self.options = options
@@ -79,8 +81,10 @@ class Session:
         self._grace_s = grace_s
         self._clock = clock
         self._lifecycle = Lifecycle()
-        self._intake = Intake(engine, windower)
-        self._narrator = Narrator(journal, self.turns, clock)
+        self._past = past
+        windows = 0 if past is None else past.windows
+        self._intake = Intake(engine, windower, windows)
+        self._narrator = Narrator(journal, self.turns, clock, windows)
         self._questions = Questions(
             id,
             engine=engine,
@@ -130,6 +134,15 @@ class Session:
         facts = {name: getattr(model, name) for name in events.Model.model_fields}
         chosen = {name: value for name in facts if (value := getattr(self.options.engine, name, None)) is not None}
         self.journal.write(events.SessionStarted, config=config, model=events.Model(**facts | chosen))
+
+    def resume(self) -> None:
+        """Go on where an earlier run of the server was cut off: its source is lost and may come back.
+
+        Of a session that was made with its ``past``, the first call.
+        """
+        assert self._past is not None
+        self._narrator.resume(self._past.unanswered, self._past.windows)
+        self._lose("the server was restarted")
 
     async def run(self) -> None:
         """The session's own tasks, until :meth:`close`."""
@@ -192,12 +205,9 @@ class Session:
     def on_lost(self, reason: str) -> None:
         if self.state is not SessionState.LIVE:
             return
-        self._lifecycle.to(SessionState.LOST)
-        self._lost_at = self._clock()
         if self._ears is not None:
             self._ears.reset()
-        since = round(self.position, 3)
-        self.journal.write(events.SourceLost, since=since, grace_left=self._grace_s, reason=reason)
+        self._lose(reason)
 
     def on_back(self) -> None:
         if self.state is not SessionState.LOST:
@@ -232,6 +242,12 @@ class Session:
         """Something that the engine did for this session."""
         if self.state is not SessionState.CLOSED:
             self._narrator.tell(event)
+
+    def _lose(self, reason: str) -> None:
+        self._lifecycle.to(SessionState.LOST)
+        self._lost_at = self._clock()
+        since = round(self.position, 3)
+        self.journal.write(events.SourceLost, since=since, grace_left=self._grace_s, reason=reason)
 
     def _hearing(self) -> Ears:
         if self._ears is None:

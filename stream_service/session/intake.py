@@ -9,15 +9,22 @@ from stream_service.types import AudioChunk, MediaBreak, VideoFrame, Window
 class Intake:
     """Cuts media into windows and feeds them as they close."""
 
-    def __init__(self, engine: Engine, windower: WindowCutter) -> None:
+    def __init__(self, engine: Engine, windower: WindowCutter, windows: int = 0) -> None:
         self._engine = engine
         self._windower = windower
-        self.windows = 0
+        self._before = windows
+        self.windows = windows
+        """Windows so far; ``windows`` of them were cut by an earlier run of the server, for an engine that is gone."""
 
     @property
     def position(self) -> float:
         """Stream seconds of the newest media."""
         return self._windower.position
+
+    @property
+    def blank(self) -> bool:
+        """Whether the engine was given nothing yet."""
+        return self.windows == self._before
 
     def tracks(self, *, video: bool, audio: bool) -> None:
         self._windower.tracks(video=video, audio=audio)

@@ -17,7 +17,7 @@ class SessionState(Enum):
 
 
 _NEXT = {
-    SessionState.OPENING: {SessionState.LIVE, SessionState.CLOSED},
+    SessionState.OPENING: {SessionState.LIVE, SessionState.LOST, SessionState.CLOSED},
     SessionState.LIVE: {SessionState.LOST, SessionState.CLOSED},
     SessionState.LOST: {SessionState.LIVE, SessionState.CLOSED},
     SessionState.CLOSED: set[SessionState](),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from stream_service.answers import events
 from stream_service.session.journal import Journal
@@ -27,11 +27,11 @@ from stream_service.types import (
 class Narrator:
     """Translates one session's engine events; those about a turn that is over are dropped."""
 
-    def __init__(self, journal: Journal, turns: Turns, clock: Callable[[], float]) -> None:
+    def __init__(self, journal: Journal, turns: Turns, clock: Callable[[], float], fused_to: int = 0) -> None:
         self._journal = journal
         self._turns = turns
         self._clock = clock
-        self.fused_to = 0
+        self.fused_to = fused_to
 
     def tell(self, event: EngineEvent) -> None:
         write = self._journal.write
@@ -75,6 +75,15 @@ class Narrator:
         for turn in self._turns.open():
             self._turns.end(turn.question)
             self._journal.write(events.AnswerCancelled, question=turn.question, reason=reason, text=turn.text)
+
+    def resume(self, unanswered: Mapping[str, str], windows: int) -> None:
+        """An earlier run of the server ended without a word: end its turns, and say that its engine's memory is gone.
+
+        ``unanswered`` has the text published of each open question's answer; ``windows`` were fused.
+        """
+        for question, text in unanswered.items():
+            self._journal.write(events.AnswerCancelled, question=question, reason=CancelReason.SERVER_LOST, text=text)
+        self._journal.write(events.EngineRestarted, windows_refed=0, windows_lost=windows)
 
     def _tell_answer(self, event: AnswerStarted | AnswerDelta | AnswerDone | AnswerCancelled) -> None:
         turn = self._turns.find(event.question)

@@ -57,7 +57,7 @@ class Questions:
         words = worded(text, self._max_chars)
         interrupted = self._turns.admit()
         closing = self._intake.cut(self._intake.position)
-        if not self._intake.windows:
+        if self._intake.blank:
             raise Conflict(
                 "Nothing of the stream has been seen yet.",
                 remedy="Wait for media to arrive (the first window.fused event), then ask again.",

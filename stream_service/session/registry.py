@@ -6,14 +6,15 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from stream_service.errors import Conflict, EngineUnavailable, Forbidden, InvalidInput, NotFound
+from stream_service.answers.log import Interrupted
+from stream_service.errors import Conflict, EngineUnavailable, Forbidden, InvalidInput, NotFound, OmniDropError
 from stream_service.session.controller import Session, SessionOptions
 from stream_service.session.lifecycle import SessionState
 from stream_service.session.ports import Engine, Sources
-from stream_service.types import CancelReason, EngineEvent, EngineInfo, Published, Question, Trickled
+from stream_service.types import CancelReason, EngineEvent, EngineInfo, Published, Question, QuestionSource, Trickled
 
 _log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -22,9 +23,14 @@ _TICK_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """How the registry makes and unmakes a session: ``make(id, options)``, and ``forget(id, keep)`` for its log."""
+    """How the registry makes and unmakes sessions.
+
+    ``make(id, options)`` a new one, ``revive(past)`` one that an earlier run of the server left open; ``forget(id,
+    keep)`` ends its log.
+    """
 
     make: Callable[[str, SessionOptions], Session]
+    revive: Callable[[Interrupted], Session]
     forget: Callable[[str, bool], None]
 
 
@@ -63,11 +69,11 @@ class Sessions:
             )
         return session
 
-    def ask(self, key: str, text: str) -> Question:
+    def ask(self, key: str, text: str, source: QuestionSource = QuestionSource.HTTP) -> Question:
         """A typed question; raises NotFound, EngineUnavailable while stopping, and what :meth:`Session.ask` raises."""
         session = self.get(key)
         self._check_open()
-        return session.ask(text)
+        return session.ask(text, source)
 
     def _check_open(self) -> None:
         if self.stopping:
@@ -98,6 +104,22 @@ class Sessions:
         await self._check_still_there(session)
         return session, published
 
+    async def resume(self, interrupted: Sequence[Interrupted]) -> None:
+        """Bring back the sessions that an earlier run left open; each waits for its source as long as for a lost one.
+
+        One that the engine does not take any more is closed, with the reason.
+        """
+        for past in interrupted:
+            session = self._parts.revive(past)
+            self._keep(session)
+            if session.options.name is not None:
+                self._names[session.options.name] = session.id
+            session.resume()
+            try:
+                await self._engine.open(session.id, session.options.engine)
+            except OmniDropError as error:
+                await self.close(session.id, f"it could not go on after a restart: {error.message}")
+
     async def trickle(self, key: str, fragment: str, if_match: str | None) -> Trickled:
         """Pass ICE candidates, or an ICE restart, to the session's source."""
         return await self._sources.trickle(self.get(key).id, fragment, if_match)
@@ -124,10 +146,13 @@ class Sessions:
 
     def _begin(self, id: str, options: SessionOptions) -> Session:
         session = self._parts.make(id, options)
-        self._sessions[id] = session
-        self._tasks[id] = asyncio.create_task(self._host(session), name=f"session {id}")
+        self._keep(session)
         session.announce(self._info)
         return session
+
+    def _keep(self, session: Session) -> None:
+        self._sessions[session.id] = session
+        self._tasks[session.id] = asyncio.create_task(self._host(session), name=f"session {session.id}")
 
     async def _negotiate(self, session: Session, offer: str) -> Published:
         """The first source of a new session; without it the session never was."""

@@ -26,17 +26,19 @@ class Windower:
     A :meth:`cut` closes the open window early and restarts the grid there. A break of the media starts a new segment:
     at the last whole patch before it when media go on, at the break itself after a gap.
 
-    Windows are contiguous between gaps, and their indices have none.
+    Windows are contiguous between gaps, and their indices have none. A session that goes on after a restart begins with
+    window ``first`` at stream second ``start``.
     """
 
-    def __init__(self, session: str, settings: WindowSettings) -> None:
+    def __init__(self, session: str, settings: WindowSettings, *, first: int = 0, start: float = 0.0) -> None:
         self._session = session
         self._patience = _tick(settings.patience_s)
         self._stale = _tick(settings.stale_s)
         self._least = max(1, _tick(settings.min_cut_s))
         self._audio, self._video = AudioLane(), VideoLane()
-        self._start = self._origin = self._reached = 0
-        self._index = 0
+        self._start = self._origin = self._reached = _tick(start)
+        self._audio.restart(self._start)
+        self._index = first
         self._breaks: deque[int] = deque()
         self._new_segment = True
         self._shown: tuple[bool, bool] | None = None

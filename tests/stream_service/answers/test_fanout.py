@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from stream_service.answers.fanout import AheadOfLog, Fanout, Fanouts, SubscriberTooSlow
-from stream_service.answers.log import LogTrimmed, MemoryLog, MemoryLogs, Record
+from stream_service.answers.log import LogTrimmed, MemoryLog, MemoryLogs, Opening, Record, Show
 
 
 def publish(fanout: Fanout, count: int) -> None:
@@ -85,11 +85,55 @@ async def test_says_when_the_past_is_gone_or_was_never_there() -> None:
 
 async def test_a_closed_session_can_still_be_read_to_its_end() -> None:
     fanouts = Fanouts(MemoryLogs(history=10, closed=1), queue=3)
-    publish(fanouts.open("s"), 4)
+    publish(fanouts.open(Opening("s", "door")), 4)
     fanouts.close("s", True)
-    late = fanouts.find("s")
+    late = await fanouts.find("door")
     assert late is not None
     got: list[int] = []
     await collect(late, 2, got)
     assert got == [3, 4]
-    assert fanouts.find("other") is None
+    assert await fanouts.find("other") is None
+
+
+class SlowLog(MemoryLog):
+    """Durable only when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(1000)
+        self.waiting: list[tuple[Record, Show]] = []
+
+    @property
+    def durable(self) -> int:
+        return self.last - len(self.waiting)
+
+    async def read(self, after: int, limit: int) -> list[Record]:
+        return self.held(after, min(limit, self.durable - after))
+
+    def append(self, record: Record, show: Show) -> None:
+        self.add(record)
+        self.waiting.append((record, show))
+
+    def settle(self, count: int) -> None:
+        for _ in range(count):
+            record, show = self.waiting.pop(0)
+            show(record)
+
+
+async def test_nothing_is_shown_before_it_is_durable_and_the_end_waits_for_it() -> None:
+    log = SlowLog()
+    finished: list[bool] = []
+    fanout = Fanout(log, queue=10, on_finished=lambda: finished.append(True))
+    publish(fanout, 3)
+    with pytest.raises(AheadOfLog):
+        await anext(fanout.subscribe(1))
+    log.settle(1)
+    got: list[int] = []
+    reader = asyncio.create_task(collect(fanout, 0, got))
+    await settle()
+    assert got == [1]
+    fanout.end()
+    await settle()
+    assert (reader.done(), finished) == (False, [])
+    log.settle(2)
+    await reader
+    assert (got, finished) == ([1, 2, 3], [True])

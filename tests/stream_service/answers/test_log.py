@@ -2,13 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_service.answers.log import LogTrimmed, MemoryLog, MemoryLogs, Record
+from stream_service.answers.log import LogTrimmed, MemoryLog, MemoryLogs, Opening, Record
 
 
 def filled(history: int, events: int) -> MemoryLog:
     log = MemoryLog(history)
     for seq in range(1, events + 1):
-        log.append(Record(seq, "error", str(seq)))
+        log.add(Record(seq, "error", str(seq)))
     return log
 
 
@@ -18,31 +18,36 @@ def test_reads_what_follows_or_says_that_it_is_gone(history: int, events: int, a
     oldest = max(1, events - history + 1)
     if after < oldest - 1:
         with pytest.raises(LogTrimmed) as trimmed:
-            log.read(after, limit)
+            log.held(after, limit)
         assert trimmed.value.oldest == oldest
     else:
         expected = list(range(after + 1, events + 1))[:limit]
-        assert [record.seq for record in log.read(after, limit)] == expected
+        assert [record.seq for record in log.held(after, limit)] == expected
 
 
 @pytest.mark.parametrize("seq", [0, 3, 5])
 def test_refuses_a_gap_and_a_double(seq: int) -> None:
     with pytest.raises(ValueError, match="cannot follow event 3"):
-        filled(8, 3).append(Record(seq, "error", ""))
+        filled(8, 3).append(Record(seq, "error", ""), lambda record: None)
 
 
-def test_keeps_the_logs_of_the_sessions_that_closed_last() -> None:
+async def test_keeps_the_logs_of_the_sessions_that_closed_last() -> None:
     logs = MemoryLogs(history=8, closed=2)
     for session in "abc":
-        logs.open(session)
+        logs.open(Opening(session, "door"))
         logs.retire(session)
-    assert logs.find("a") is None
-    assert logs.find("b") is not None
-    assert logs.find("c") is not None
+    assert await logs.find("a") is None
+    assert await logs.find("b") is not None
+    found = await logs.locate("door")
+    assert found is not None
+    assert found.session == "c"
+    assert [one.session for one in await logs.sessions(10)] == ["c", "b"]
+    await logs.erase("c")
+    assert await logs.find("c") is None
 
 
-def test_forgets_a_session_that_never_came_to_be() -> None:
+async def test_forgets_a_session_that_never_came_to_be() -> None:
     logs = MemoryLogs(history=8, closed=2)
-    logs.open("a")
+    logs.open(Opening("a"))
     logs.drop("a")
-    assert logs.find("a") is None
+    assert await logs.find("a") is None

@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient, WebSocketTestSession
 
 from stream_service.answers.fanout import Fanouts
-from stream_service.answers.log import MemoryLogs
+from stream_service.answers.log import Interrupted, MemoryLogs
 from stream_service.api import http
 from stream_service.api.gateway import Gateway, Publishing
 from stream_service.api.quotas import Quotas
@@ -17,6 +17,7 @@ from stream_service.metrics import Metrics
 from stream_service.session.controller import Hearing, Session, SessionOptions
 from stream_service.session.journal import Journal
 from stream_service.session.registry import Parts, Sessions
+from stream_service.session.resumption import opening_of
 from stream_service.session.settings import SessionsSettings
 from stream_service.types import TalkMode
 from tests.stream_service.fakes import (
@@ -43,7 +44,7 @@ class Service:
         self.listener = FakeListener()
         self.fanouts = Fanouts(MemoryLogs(history, closed=4), queue=4)
         self.settings = SessionsSettings()
-        self.sessions = Sessions(self.engine, self.sources, Parts(self._make, self.fanouts.close), INFO)
+        self.sessions = Sessions(self.engine, self.sources, Parts(self._make, self._revive, self.fanouts.close), INFO)
         ice = (
             {"urls": ["stun:stun.example.org"]},
             {"urls": ["turn:turn.example.org"], "username": "me", "credential": "secret"},
@@ -59,7 +60,7 @@ class Service:
             metrics=Metrics(),
             server=server,
             questions=self.settings,
-            publishing=Publishing(TalkMode.HANDS_FREE, "interrupt", True, 2_000, 30.0, ice),
+            publishing=Publishing(TalkMode.HANDS_FREE, "interrupt", True, 2_000, 30.0, lambda: ice),
             page=page,
             wall=wall,
         )
@@ -79,6 +80,9 @@ class Service:
         for event in self.engine.pending():
             self.sessions.on_engine(event)
 
+    def _revive(self, past: Interrupted) -> Session:
+        raise NotImplementedError
+
     def _make(self, id: str, options: SessionOptions) -> Session:
         windower = FakeWindower(id)
         return Session(
@@ -87,7 +91,7 @@ class Service:
             engine=self.engine,
             windower=windower,
             hearing=Hearing(self.listener, FakeRecogniser()),
-            journal=Journal(id, self.fanouts.open(id), lambda: windower.position, wall),
+            journal=Journal(id, self.fanouts.open(opening_of(id, options)), lambda: windower.position, wall),
             settings=self.settings,
             grace_s=30.0,
             clock=Clock(),

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from stream_service.answers.fanout import Fanouts
-from stream_service.answers.log import MemoryLogs
+from stream_service.answers.fanout import Fanout, Fanouts
+from stream_service.answers.log import Interrupted, MemoryLog, MemoryLogs
 from stream_service.session.controller import Hearing, Session, SessionOptions
 from stream_service.session.journal import Journal
 from stream_service.session.registry import Parts, Sessions
+from stream_service.session.resumption import opening_of, options_of
 from stream_service.session.settings import BargeIn, SessionsSettings
 from stream_service.types import TalkMode
 from tests.stream_service.fakes import (
@@ -38,7 +39,8 @@ class House:
         self.settings = SessionsSettings(waiting_questions=1, question_chars=200, idle_s=60.0)
         self.logs = MemoryLogs(history=1000, closed=8)
         self.fanouts = Fanouts(self.logs, queue=100)
-        self.sessions = Sessions(self.engine, self.sources, Parts(self._make, self.fanouts.close), INFO)
+        self.written: dict[str, Fanout] = {}
+        self.sessions = Sessions(self.engine, self.sources, Parts(self._make, self._revive, self.fanouts.close), INFO)
 
     async def publish(
         self, name: str | None = None, *, barge_in: BargeIn = "interrupt", owner: str | None = None
@@ -54,9 +56,9 @@ class House:
 
     def events(self, session: Session, *types: str) -> list[dict[str, Any]]:
         """What was written about ``session``, of the given types or all."""
-        log = self.logs.find(session.id)
-        assert log is not None
-        events = [json.loads(record.json) for record in log.read(0, 1000)]
+        log = self.written[session.id].log
+        assert isinstance(log, MemoryLog)
+        events = [json.loads(record.json) for record in log.held(0, 1000)]
         assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
         return [event for event in events if not types or event["type"] in types]
 
@@ -64,17 +66,26 @@ class House:
         return [event["type"] for event in self.events(session)]
 
     def _make(self, id: str, options: SessionOptions) -> Session:
+        return self._session(id, options)
+
+    def _revive(self, past: Interrupted) -> Session:
+        return self._session(past.opening.session, options_of(past.opening), past)
+
+    def _session(self, id: str, options: SessionOptions, past: Interrupted | None = None) -> Session:
         windower = FakeWindower(id)
+        fanout = self.fanouts.open(opening_of(id, options))
+        self.written[id] = fanout
         return Session(
             id,
             options,
             engine=self.engine,
             windower=windower,
             hearing=Hearing(self.listener, self.recogniser) if self.hears else None,
-            journal=Journal(id, self.fanouts.open(id), lambda: windower.position, wall),
+            journal=Journal(id, fanout, lambda: windower.position, wall),
             settings=self.settings,
             grace_s=30.0,
             clock=self.clock,
+            past=past,
         )
 
 
