@@ -114,7 +114,7 @@ async def _text(request: Request, expected: str, limit: int) -> str:
 
 def _with_links(response: Response, its: Gateway) -> Response:
     """Advertise the ICE servers as Link headers (RFC 9725 §4.6)."""
-    for server in its.publishing.ice_servers:
+    for server in its.publishing.ice_servers():
         urls = server["urls"]
         for url in [urls] if isinstance(urls, str) else urls:
             link = f'<{url}>; rel="ice-server"'

@@ -2,29 +2,84 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import ipaddress
-from typing import Any
+import random
+import socket
 
 import ifaddr
-from aioice import Connection
+from aioice import Candidate, Connection, TransportPolicy
+from aioice.candidate import candidate_foundation, candidate_priority
+from aioice.ice import StunProtocol
+from aioice.turn import UDP_SOCKET_BUFFER_SIZE
 
+from stream_service.errors import ServerFull
 from stream_service.media.settings import MediaSettings
 
 
-def bind(connection: Connection, addresses: tuple[str, ...]) -> None:
-    """Gather candidates at ``addresses``; with none given, at all of this host's, or at loopback if it has no other.
+def bind(connection: Connection, settings: MediaSettings) -> None:
+    """Gather at ``settings.bind``; without it, at all addresses of this host, or at loopback if it has no other.
 
-    aioice 1.x takes every address but loopback and has no option for it; its method is replaced on this one connection.
+    aioice 1.x takes every address but loopback and any port, and has no option for either; its method is replaced on
+    this one connection.
     """
-    chosen = list(addresses) if addresses else [] if _reachable() else ["127.0.0.1"]
-    if not chosen:
-        return
-    gather = connection.get_component_candidates
+    if connection._transport_policy is TransportPolicy.RELAY:
+        return  # aioice then gathers at no address of this host
+    chosen = list(settings.bind) if settings.bind else [] if _reachable() else ["127.0.0.1"]
+    gather, ports = connection.get_component_candidates, settings.udp_ports
 
-    async def at_chosen(component: int, addresses: list[str]) -> Any:
-        return await gather(component=component, addresses=chosen)
+    async def at_chosen(component: int, addresses: list[str]) -> list[Candidate]:
+        hosts = chosen or addresses
+        if ports is None:
+            return list(await gather(component=component, addresses=hosts))
+        here = [await _host(connection, component, address, ports) for address in hosts]
+        # STUN would show the port that a NAT made up; a range of ports is for those who map it themselves.
+        return [*here, *await gather(component=component, addresses=[])]
 
     connection.get_component_candidates = at_chosen
+
+
+async def _host(connection: Connection, component: int, address: str, ports: tuple[int, int]) -> Candidate:
+    """Receive at a free port of the range; raises ServerFull when there is none."""
+    receiver = _free(address, ports)
+    _, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: StunProtocol(connection), sock=receiver
+    )
+    protocol.local_candidate = Candidate(
+        foundation=candidate_foundation("host", "udp", address),
+        component=component,
+        transport="udp",
+        priority=candidate_priority(component, "host"),
+        host=address,
+        port=receiver.getsockname()[1],
+        type="host",
+    )
+    connection._protocols.append(protocol)
+    return protocol.local_candidate
+
+
+def _free(address: str, ports: tuple[int, int]) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    count = ports[1] - ports[0] + 1
+    begin = random.randrange(count)  # a camera that just left may still send to the port that it knew
+    for step in range(count):
+        receiver = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            receiver.bind((address, ports[0] + (begin + step) % count))
+        except OSError as error:
+            receiver.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            receiver.setblocking(False)
+            receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_SOCKET_BUFFER_SIZE)
+            return receiver
+    raise ServerFull(
+        f"All UDP ports from {ports[0]} to {ports[1]} are in use.",
+        remedy="Try again when a source has left; the operator can widen media.udp_ports.",
+        retry_after=5.0,
+    )
 
 
 def _reachable() -> bool:

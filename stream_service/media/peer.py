@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -23,7 +24,7 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
 from stream_service.errors import Conflict, InvalidSdp
-from stream_service.media import consent, network, recovery, tap
+from stream_service.media import consent, network, recovery, tap, turn
 from stream_service.media.clock import StreamClock, Track
 from stream_service.media.fragment import Fragment, write_fragment
 from stream_service.media.intake import VIDEO_RATE, Intake
@@ -115,7 +116,7 @@ class Peer:
             )
         if self._connection.connectionState in ("failed", "closed"):
             raise Conflict("the connection is over", remedy="POST a new offer; the session continues.")
-        restart = Restart(self._transport().transport, self._outfit)
+        restart = Restart(self._transport().transport, _ice_servers(self._settings), self._outfit)
         ufrag, password, candidates = await restart.prepare()
         await restart.trickle(fragment.candidates)
         if self._restarting is not None:
@@ -148,7 +149,7 @@ class Peer:
         await self._connection.close()
 
     def _outfit(self, connection: Connection) -> None:
-        network.bind(connection, self._settings.bind)
+        network.bind(connection, self._settings)
         consent.keep(connection, lambda: self._heard, self._monotonic)
 
     def _transport(self) -> RTCDtlsTransport:
@@ -198,9 +199,14 @@ def _new_etag() -> str:
 
 
 def _configuration(settings: MediaSettings) -> RTCConfiguration:
-    servers = [
-        RTCIceServer(urls=list(server.urls), username=server.username, credential=server.credential)
-        for server in settings.ice_servers
-    ]
     policy = RTCIceTransportPolicy.RELAY if settings.relay_only else RTCIceTransportPolicy.ALL
-    return RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE, iceTransportPolicy=policy)
+    return RTCConfiguration(
+        iceServers=_ice_servers(settings), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE, iceTransportPolicy=policy
+    )
+
+
+def _ice_servers(settings: MediaSettings) -> list[RTCIceServer]:
+    return [
+        RTCIceServer(urls=list(server.urls), username=server.username, credential=server.credential)
+        for server in turn.for_gateway(settings, time.time())
+    ]

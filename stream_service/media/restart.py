@@ -12,8 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 from aioice import Connection
-from aiortc import RTCIceTransport
-from aiortc.rtcicetransport import RTCIceCandidate, candidate_from_aioice, candidate_to_aioice
+from aiortc import RTCIceServer, RTCIceTransport
+from aiortc.rtcicetransport import (
+    RTCIceCandidate,
+    candidate_from_aioice,
+    candidate_to_aioice,
+    connection_kwargs,
+)
 from aiortc.sdp import candidate_to_sdp
 
 from stream_service.media.fragment import Fragment
@@ -43,21 +48,19 @@ def make_restartable(transport: RTCIceTransport) -> None:
 class Restart:
     """One restart: :meth:`prepare`, then :meth:`run` to its end, with :meth:`trickle` meanwhile.
 
+    ``servers`` are the STUN and TURN servers to use (credentials may have expired since the first connection);
     ``outfit`` is given the new connection before it is used.
     """
 
-    def __init__(self, transport: RTCIceTransport, outfit: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, transport: RTCIceTransport, servers: list[RTCIceServer], outfit: Callable[[Connection], None]
+    ) -> None:
         self._transport = transport
         old: Any = transport._connection
         self._connection = Connection(
             ice_controlling=old.ice_controlling,
-            stun_server=old.stun_server,
-            turn_server=old.turn_server,
-            turn_username=old.turn_username,
-            turn_password=old.turn_password,
-            turn_ssl=old.turn_ssl,
-            turn_transport=old.turn_transport,
             transport_policy=old._transport_policy,
+            **connection_kwargs(servers),
         )
         outfit(self._connection)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 Fit = Literal["crop", "letterbox"]
 """How a picture of another shape is brought to the model's: its centre, or all of it on black."""
@@ -23,10 +23,19 @@ class IceServer(BaseModel):
     @field_validator("urls")
     @classmethod
     def _scheme(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
-        for url in urls:
-            if not url.startswith(("stun:", "turn:", "turns:")):
-                raise ValueError(f"{url!r} is not a stun:, turn: or turns: URL")
-        return urls
+        return _with_scheme(urls, "stun:", "turn:", "turns:")
+
+    @property
+    def relays(self) -> bool:
+        """Whether it is a TURN server."""
+        return any(url.startswith("turn") for url in self.urls)
+
+
+def _with_scheme(urls: tuple[str, ...], *schemes: str) -> tuple[str, ...]:
+    for url in urls:
+        if not url.startswith(schemes):
+            raise ValueError(f"{url!r} does not begin with {' or '.join(schemes)}")
+    return urls
 
 
 class MediaSettings(BaseModel):
@@ -42,12 +51,32 @@ class MediaSettings(BaseModel):
     ice_servers: tuple[IceServer, ...] = Field(
         default=(), description="STUN and TURN servers; none on a local network."
     )
-    relay_only: bool = Field(default=False, description="Use only the TURN server's addresses.")
+    turn_urls: tuple[str, ...] = Field(
+        default=(), description="turn: or turns: URLs of a TURN server that shares turn_secret with this service."
+    )
+    turn_secret: SecretStr | None = Field(
+        default=None, description="coturn's static-auth-secret; clients get credentials of their own made from it."
+    )
+    turn_ttl_s: int = Field(
+        default=3_600, ge=60, le=604_800, description="Seconds for which such credentials open a relay."
+    )
+    turn_gateway: bool = Field(
+        default=False,
+        description="Receive through the TURN server too: where not even it reaches this host by UDP.",
+    )
+    relay_only: bool = Field(
+        default=False, description="Receive through the TURN server only: this host's addresses are not told."
+    )
     bind: tuple[str, ...] = Field(
         default=(), description="Addresses to receive media at; empty: all of this host (loopback if it has no other)."
     )
     public_ip: str | None = Field(
         default=None, description="Address to announce beside this host's own, when it sits behind one-to-one NAT."
+    )
+    udp_ports: tuple[int, int] | None = Field(
+        default=None,
+        description="First and last UDP port to receive media at, one a source and address; null: any. "
+        "A container publishes them, and a firewall opens them.",
     )
     connect_s: float = Field(
         default=15.0, gt=0, le=120, description="A source without media this long after its offer is lost."
@@ -63,3 +92,23 @@ class MediaSettings(BaseModel):
         for address in (value,) if isinstance(value, str) else value or ():
             ipaddress.ip_address(address)
         return value
+
+    @field_validator("turn_urls")
+    @classmethod
+    def _turn_scheme(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        return _with_scheme(urls, "turn:", "turns:")
+
+    @field_validator("udp_ports")
+    @classmethod
+    def _range(cls, ports: tuple[int, int] | None) -> tuple[int, int] | None:
+        if ports is not None and not 1_024 <= ports[0] <= ports[1] <= 65_535:
+            raise ValueError("first and last port, from 1024 to 65535, are expected")
+        return ports
+
+    @model_validator(mode="after")
+    def _turn_is_whole(self) -> Self:
+        if bool(self.turn_urls) is not (self.turn_secret is not None):
+            raise ValueError("turn_urls and turn_secret belong together (fixed credentials: ice_servers)")
+        if self.relay_only and not (self.turn_urls or any(server.relays for server in self.ice_servers)):
+            raise ValueError("relay_only needs a TURN server: turn_urls, or one in ice_servers")
+        return self

@@ -8,6 +8,7 @@ import pytest
 from aioice import Connection
 from pydantic import ValidationError
 
+from stream_service.errors import ServerFull
 from stream_service.media import IceServer, MediaSettings, network
 
 HOST = "a=candidate:ab12 1 udp 2130706431 10.0.0.5 40000 typ host"
@@ -42,7 +43,7 @@ def test_a_public_address_of_another_family_is_not_made_up() -> None:
 @pytest.mark.default
 async def test_media_is_received_where_the_operator_says() -> None:
     connection = Connection(ice_controlling=False)
-    network.bind(connection, ("127.0.0.1",))
+    network.bind(connection, MediaSettings(bind=("127.0.0.1",)))
     await connection.gather_candidates()
     assert [c.host for c in connection.local_candidates] == ["127.0.0.1"]
     await connection.close()
@@ -52,7 +53,7 @@ async def test_media_is_received_where_the_operator_says() -> None:
 async def test_a_host_without_a_network_receives_at_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "_reachable", lambda: False)
     connection = Connection(ice_controlling=False)
-    network.bind(connection, ())
+    network.bind(connection, MediaSettings())
     await connection.gather_candidates()
     assert all(ipaddress.ip_address(c.host).is_loopback for c in connection.local_candidates)
     assert connection.local_candidates
@@ -67,3 +68,30 @@ def test_settings_say_what_is_wrong(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         MediaSettings.model_validate(wrong)
     assert IceServer(urls=("turn:turn.example.org:3478",), username="u", credential="p").username == "u"
+
+
+@pytest.mark.parametrize("ports", [(0, 40_000), (40_001, 40_000), (40_000, 70_000)])
+def test_ports_are_a_range_of_free_ones(ports: tuple[int, int]) -> None:
+    with pytest.raises(ValidationError):
+        MediaSettings(udp_ports=ports)
+
+
+async def gathered(settings: MediaSettings) -> Connection:
+    connection = Connection(ice_controlling=False)
+    network.bind(connection, settings)
+    await connection.gather_candidates()
+    return connection
+
+
+@pytest.mark.default
+async def test_media_is_received_at_ports_of_the_range_until_all_are_taken() -> None:
+    settings = MediaSettings(bind=("127.0.0.1",), udp_ports=(45_900, 45_901))
+    taken = [await gathered(settings), await gathered(settings)]
+    assert sorted(c.local_candidates[0].port for c in taken) == [45_900, 45_901]
+    with pytest.raises(ServerFull) as refusal:
+        await gathered(settings)
+    assert refusal.value.retry_after
+    await taken.pop().close()
+    taken.append(await gathered(settings))
+    for connection in taken:
+        await connection.close()

@@ -22,7 +22,7 @@ from stream_service.errors import (
     PreconditionRequired,
     UnsupportedMedia,
 )
-from stream_service.media import MediaSettings, Peers
+from stream_service.media import MediaSettings, Peers, network
 from stream_service.media.fragment import Fragment, read_fragment, write_fragment
 from stream_service.media.restart import Restart, make_restartable
 from stream_service.types import BreakKind, MediaBreak
@@ -205,7 +205,7 @@ async def test_ice_restarts_under_a_running_source(peers: Peers, camera: MakeCam
     published = await source.publish(peers, "s", listener)
     await listener.until(lambda seen: len(seen.frames) >= 10)
     before = peers._sources["s"].peer._transport().transport._connection
-    restart = Restart(transport, lambda _: None)
+    restart = Restart(transport, [], lambda _: None)
     ufrag, password, candidates = await restart.prepare()
     trickled = await peers.trickle("s", write_fragment(ufrag, password, candidates, "0"), "*")
     assert trickled.etag not in (None, published.etag)
@@ -228,7 +228,7 @@ async def test_a_restart_that_fails_leaves_the_source_running(peers: Peers, came
     await source.publish(peers, "s", listener)
     await listener.until(lambda seen: len(seen.frames) >= 5)
     transport = peers._sources["s"].peer._transport().transport
-    restart = Restart(transport, lambda _: None)
+    restart = Restart(transport, [], lambda _: None)
     await restart.prepare()
     assert not await restart.run(Fragment("abcd", "abcdefghijklmnopqrstuvwx", ()), 0.2)
     heard = len(listener.frames)
@@ -272,3 +272,27 @@ async def test_one_packet_in_ten_may_be_lost(peers: Peers, camera: MakeCamera, l
     assert [what for what in listener.told if what != (True, True)] == []
     heard = sum(len(chunk.samples) for chunk in listener.chunks) / 16_000
     assert heard > 0.8 * (listener.chunks[-1].end - listener.chunks[0].at)
+
+
+@pytest.mark.parametrize(
+    ("address", "ports"), [("::1", None), ("::1", (45_910, 45_919)), ("127.0.0.1", (45_920, 45_929))]
+)
+async def test_any_address_and_port_that_is_asked_for(
+    camera: MakeCamera, listener: Any, address: str, ports: tuple[int, int] | None
+) -> None:
+    settings = MediaSettings(bind=(address,), udp_ports=ports)
+    peers = Peers(settings, (32, 32))
+    source = camera()
+    network.bind(_ice(source), MediaSettings(bind=(address,)))
+    published = await source.publish(peers, "s", listener)
+    await listener.until(lambda seen: len(seen.frames) >= 5 and len(seen.chunks) >= 5)
+    (pair,) = _ice(source)._nominated.values()
+    assert pair.remote_candidate.host == address
+    assert ports is None or ports[0] <= pair.remote_candidate.port <= ports[1]
+    assert published.answer.count(f" {address} ") == 2
+    await peers.stop()
+
+
+def _ice(source: Any) -> Connection:
+    connection: Connection = source.connection.getSenders()[0].transport.transport._connection
+    return connection

@@ -6,14 +6,14 @@ import pytest
 
 from stream_service.answers import events
 from stream_service.answers.fanout import Fanouts
-from stream_service.answers.log import MemoryLogs
+from stream_service.answers.log import MemoryLogs, Opening
 from stream_service.session.journal import Journal
 from tests.stream_service.fakes import wall
 
 
 def test_events_are_logged_with_their_ids_but_not_their_words(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    journal = Journal("s1", Fanouts(MemoryLogs(64, 1), 8).open("s1"), lambda: 1.0, wall)
+    journal = Journal("s1", Fanouts(MemoryLogs(64, 1), 8).open(Opening("s1")), lambda: 1.0, wall)
     journal.write(events.AnswerDelta, question="q1", text="a red circle")
     journal.write(events.AnswerCancelled, question="q1", reason="timeout", text="a red circle")
     (line,) = caplog.records
