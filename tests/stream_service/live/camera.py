@@ -56,6 +56,14 @@ class Camera:
         self.etag = ""
 
     async def __aenter__(self) -> Self:
+        try:
+            await self._publish()
+        except BaseException:
+            await self.connection.close()
+            raise
+        return self
+
+    async def _publish(self) -> None:
         for track in self._tracks:
             self.connection.addTrack(track)
         await self.connection.setLocalDescription(await self.connection.createOffer())
@@ -64,7 +72,6 @@ class Camera:
         assert answer.status_code == 201, answer.text
         self.location, self.etag = answer.headers["location"], answer.headers["etag"]
         await self.connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.connection.close()
