@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 import httpx
 import pytest
@@ -46,6 +46,15 @@ class Server:
         self._reader.start()
         self._announced.wait(120)
         assert self.url, "".join(self.output)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """However a test ends, nothing stays behind."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
     def http(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, timeout=30)
@@ -96,6 +105,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def server(model: str) -> Iterator[Server]:
     """One server for the tests of a module; it must end well."""
-    server = Server(model)
-    yield server
-    assert server.stop() == 0, "".join(server.output)
+    with Server(model) as server:
+        yield server
+        assert server.stop() == 0, "".join(server.output)

@@ -146,42 +146,42 @@ async def test_one_track_is_enough(server: Server, only: str) -> None:
 
 async def test_a_guarded_server_that_is_full(model: str) -> None:
     token = "a-token-of-the-operator"
-    server = Server(model, server__tokens=[token], engine__max_sessions=1)
-    bearer = {"Authorization": f"Bearer {token}"}
-    async with Camera(server.url, "/whip/door?barge_in=refuse", token=token) as camera, server.http() as http:
-        sdp = {"Content-Type": "application/sdp"}
-        offer = camera.connection.localDescription.sdp
-        stranger = await http.post("/whip", content=offer, headers=sdp)
-        assert (stranger.status_code, stranger.json()["code"]) == (401, "unauthorised")
-        second = await http.post("/whip", content=offer, headers=sdp | bearer)
-        assert (second.status_code, second.json()["code"]) == (503, "server_full")
-        assert int(second.headers["retry-after"]) > 0
-        async with subscribed(server.url, "door", token=token) as subscriber:
-            await subscriber.until("window.fused")
-            questions = "/v1/sessions/door/questions"
-            first = await http.post(questions, json={"text": "What is this?"}, headers=bearer)
-            assert first.status_code == 202
-            refused = await http.post(questions, json={"text": "And this?"}, headers=bearer)
-            assert (refused.status_code, refused.json()["code"]) == (429, "busy")
-            await subscriber.until("answer.done")
-    assert await asyncio.to_thread(server.stop) == 0, "".join(server.output)
+    with Server(model, server__tokens=[token], engine__max_sessions=1) as server:
+        bearer = {"Authorization": f"Bearer {token}"}
+        async with Camera(server.url, "/whip/door?barge_in=refuse", token=token) as camera, server.http() as http:
+            sdp = {"Content-Type": "application/sdp"}
+            offer = camera.connection.localDescription.sdp
+            stranger = await http.post("/whip", content=offer, headers=sdp)
+            assert (stranger.status_code, stranger.json()["code"]) == (401, "unauthorised")
+            second = await http.post("/whip", content=offer, headers=sdp | bearer)
+            assert (second.status_code, second.json()["code"]) == (503, "server_full")
+            assert int(second.headers["retry-after"]) > 0
+            async with subscribed(server.url, "door", token=token) as subscriber:
+                await subscriber.until("window.fused")
+                questions = "/v1/sessions/door/questions"
+                first = await http.post(questions, json={"text": "What is this?"}, headers=bearer)
+                assert first.status_code == 202
+                refused = await http.post(questions, json={"text": "And this?"}, headers=bearer)
+                assert (refused.status_code, refused.json()["code"]) == (429, "busy")
+                await subscriber.until("answer.done")
+        assert await asyncio.to_thread(server.stop) == 0, "".join(server.output)
 
 
 async def test_stopping_finishes_the_running_answer_and_says_goodbye(model: str) -> None:
-    server = Server(model)
-    async with Camera(server.url) as camera:
-        async with subscribed(server.url, camera.session) as subscriber:
-            await subscriber.until("window.fused")
-            await ask(server, camera.session)
-            await subscriber.until("question.accepted")
-            server.process.send_signal(signal.SIGTERM)
-            await subscriber.until("answer.done")
-            closed = await subscriber.until("session.closed")
-            assert isinstance(closed, events.SessionClosed)
-            assert closed.reason == "the server stopped"
-            with pytest.raises(websockets.ConnectionClosedOK):
-                await subscriber.next()
-        assert await asyncio.to_thread(server.wait) == 0, "".join(server.output)
+    with Server(model) as server:
+        async with Camera(server.url) as camera:
+            async with subscribed(server.url, camera.session) as subscriber:
+                await subscriber.until("window.fused")
+                await ask(server, camera.session)
+                await subscriber.until("question.accepted")
+                server.process.send_signal(signal.SIGTERM)
+                await subscriber.until("answer.done")
+                closed = await subscriber.until("session.closed")
+                assert isinstance(closed, events.SessionClosed)
+                assert closed.reason == "the server stopped"
+                with pytest.raises(websockets.ConnectionClosedOK):
+                    await subscriber.next()
+            assert await asyncio.to_thread(server.wait) == 0, "".join(server.output)
 
 
 async def test_a_killed_engine_is_replaced_and_the_session_goes_on(server: Server) -> None:
