@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -55,26 +54,3 @@ def scopes(app: FastAPI) -> list[tuple[APIRoute | APIWebSocketRoute, Scope | Non
             raise RuntimeError(f"{route.path} must say what it needs: dependencies=[needs(Scope.…)]")
         found.append((route, guards[0].scope))
     return found
-
-
-def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """``app.openapi``, with each operation's scope as its security requirement."""
-    plain = app.openapi
-    wanted: dict[tuple[str, str], Scope | None] = {
-        (route.path_format, method.lower()): scope
-        for route, scope in scopes(app)
-        if isinstance(route, APIRoute)
-        for method in route.methods or ()
-    }
-
-    def described() -> dict[str, Any]:
-        document = plain()
-        bearer = {"type": "http", "scheme": "bearer", "description": "A token of the operator's; see server.tokens."}
-        document.setdefault("components", {})["securitySchemes"] = {"token": bearer}
-        for (path, method), scope in wanted.items():
-            operation = document["paths"].get(path, {}).get(method)
-            if operation is not None:
-                operation["security"] = [{"token": [] if scope is None else [scope.value]}]
-        return document
-
-    return described

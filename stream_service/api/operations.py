@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from stream_service import metrics
 from stream_service.api.gateway import Gateway, gateway_of
@@ -34,7 +34,7 @@ async def readyz(its: Its) -> JSONResponse:
     return JSONResponse({"status": "ready", "sessions": stats.sessions, "degradation": stats.degradation})
 
 
-@router.get("/metrics", dependencies=[needs(Scope.ADMIN)])
+@router.get("/metrics", response_class=PlainTextResponse, dependencies=[needs(Scope.ADMIN)])
 async def prometheus(its: Its) -> Response:
     """Metrics in the Prometheus text format."""
     return Response(its.metrics.exposition(await its.engine.stats()), media_type=metrics.CONTENT_TYPE)

@@ -144,7 +144,9 @@ async def talk(its: Its, session: str, talk: Talk) -> Talk:
     return talk
 
 
-@router.post("/sessions/{session}/talk", status_code=202, tags=["Ask"], dependencies=[needs(Scope.ASK)])
+@router.post(
+    "/sessions/{session}/talk", status_code=202, response_class=Response, tags=["Ask"], dependencies=[needs(Scope.ASK)]
+)
 async def key(its: Its, session: str, key: Key) -> Response:
     """The push-to-talk key went down or up."""
     found = its.sessions.get(session)

@@ -20,6 +20,36 @@ _FRAGMENT = "application/trickle-ice-sdpfrag"
 _SDP_BODY: dict[str, Any] = {
     "requestBody": {"required": True, "content": {_SDP: {"schema": {"type": "string", "description": "An SDP offer."}}}}
 }
+_SDP_ANSWER: dict[int | str, dict[str, Any]] = {
+    201: {
+        "description": "The SDP answer.",
+        "content": {_SDP: {"schema": {"type": "string"}}},
+        "headers": {
+            "Location": {"description": "The source's own path.", "schema": {"type": "string"}},
+            "ETag": {"description": "Its ICE session.", "schema": {"type": "string"}},
+            "Link": {"description": "STUN and TURN servers.", "schema": {"type": "string"}},
+        },
+    }
+}
+_FRAGMENT_BODY: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {_FRAGMENT: {"schema": {"type": "string"}}}},
+    "parameters": [
+        {
+            "name": "If-Match",
+            "in": "header",
+            "required": True,
+            "description": "The ICE session's ETag, or * to restart ICE.",
+            "schema": {"type": "string"},
+        }
+    ],
+}
+_RESTARTED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "ICE was restarted: the server's new fragment.",
+        "content": {_FRAGMENT: {"schema": {"type": "string"}}},
+        "headers": {"ETag": {"description": "The new ICE session.", "schema": {"type": "string"}}},
+    }
+}
 
 Its = Annotated[Gateway, Depends(gateway_of)]
 Publisher = Annotated[Client, Depends(client_of)]
@@ -42,16 +72,16 @@ def chosen(
     )
 
 
-@router.options("/whip")
-@router.options("/whip/{name}")
+@router.options("/whip", response_class=Response)
+@router.options("/whip/{name}", response_class=Response)
 async def describe(its: Its) -> Response:
     """What may be posted here (RFC 9725 §4.1)."""
     headers = {"Accept-Post": _SDP, "Accept-Patch": _FRAGMENT, "Allow": "OPTIONS, POST, PATCH, DELETE"}
     return _with_links(Response(status_code=200, headers=headers), its)
 
 
-@router.post("/whip", status_code=201, openapi_extra=_SDP_BODY)
-@router.post("/whip/{name}", status_code=201, openapi_extra=_SDP_BODY)
+@router.post("/whip", status_code=201, response_class=Response, responses=_SDP_ANSWER, openapi_extra=_SDP_BODY)
+@router.post("/whip/{name}", status_code=201, response_class=Response, responses=_SDP_ANSWER, openapi_extra=_SDP_BODY)
 async def publish(
     request: Request,
     its: Its,
@@ -71,7 +101,13 @@ async def publish(
     return _with_links(Response(published.answer, 201, headers, media_type=_SDP), its)
 
 
-@router.patch("/whip/{session}", status_code=204)
+@router.patch(
+    "/whip/{session}",
+    status_code=204,
+    response_class=Response,
+    responses=_RESTARTED,
+    openapi_extra=_FRAGMENT_BODY,
+)
 async def trickle(request: Request, its: Its, client: Publisher, session: str) -> Response:
     """Add ICE candidates (204), or restart ICE with ``If-Match: *`` (200 with the new fragment; RFC 9725 §4.3)."""
     fragment = await _text(request, _FRAGMENT, its.publishing.max_sdp_bytes)
@@ -82,7 +118,7 @@ async def trickle(request: Request, its: Its, client: Publisher, session: str) -
     return Response(trickled.answer, 200, headers, media_type=_FRAGMENT)
 
 
-@router.delete("/whip/{session}", status_code=200)
+@router.delete("/whip/{session}", status_code=200, response_class=PlainTextResponse)
 async def end(its: Its, client: Publisher, session: str) -> Response:
     """Take the source away; its session is closed."""
     await its.sessions.close(_own(its, client, session).id, "the source ended")
