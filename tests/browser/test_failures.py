@@ -76,10 +76,10 @@ def test_a_file_that_is_no_video(open_page: Opened, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"not a video")
     page = open_page()
-    page.get_by_label("Source").select_option("file")
+    page.get_by_role("combobox", name="Source").select_option("file")
     press_start(page)
     expect_notice(page, "no_file", "No video file was chosen.", "Choose one")
-    page.get_by_label("Video file").set_input_files(broken)
+    page.get_by_role("button", name="Video file").set_input_files(broken)
     press_start(page)
     expect_notice(page, "bad_file", "cannot play this video", "MP4")
     expect_not_started(page)
@@ -87,7 +87,7 @@ def test_a_file_that_is_no_video(open_page: Opened, tmp_path: Path) -> None:
 
 def test_another_camera_that_is_not_there(open_page: Opened) -> None:
     page = open_page()
-    page.get_by_label("Source").select_option("join")
+    page.get_by_role("combobox", name="Source").select_option("join")
     press_start(page)
     expect_notice(page, "no_session", "No other camera is live now.", "omnidrop stream")
     expect_not_started(page)

@@ -38,8 +38,8 @@ def session_view(page: Page, service: Service) -> dict[str, object]:
 
 def test_demo_clip_without_a_microphone(open_page: Opened, service: Service) -> None:
     page = open_page()
-    page.get_by_label("Source").select_option("demo")
-    expect(page.get_by_label("Camera", exact=True)).to_be_hidden()
+    page.get_by_role("combobox", name="Source").select_option("demo")
+    expect(page.get_by_role("combobox", name="Camera")).to_be_hidden()
     start(page)
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("goes on without a microphone")
@@ -51,9 +51,9 @@ def test_demo_clip_without_a_microphone(open_page: Opened, service: Service) -> 
 
 def test_a_file_where_video_elements_cannot_be_captured(open_page: Opened) -> None:
     page = open_page(script=NO_CAPTURE)
-    page.get_by_label("Source").select_option("file")
-    page.get_by_label("Microphone").select_option("none")
-    page.get_by_label("Video file").set_input_files(DEMO)
+    page.get_by_role("combobox", name="Source").select_option("file")
+    page.get_by_role("combobox", name="Microphone").select_option("none")
+    page.get_by_role("button", name="Video file").set_input_files(DEMO)
     start(page)
     wait_for_windows(page, 1)
     assert preview_size(page) == [480, 480]
@@ -63,7 +63,7 @@ def test_a_file_where_video_elements_cannot_be_captured(open_page: Opened) -> No
 
 def test_the_screen(open_camera: Opened) -> None:
     page = open_camera()
-    page.get_by_label("Source").select_option("screen")
+    page.get_by_role("combobox", name="Source").select_option("screen")
     start(page)
     wait_for_windows(page, 1)
     expect_answer(type_question(page, "What do you see?"))
@@ -85,7 +85,7 @@ def second_camera(service: Service, tmp_path: Path) -> Iterator[str]:
 
 def test_ffmpeg_is_the_camera_and_others_only_follow(second_camera: str, open_page: Opened, service: Service) -> None:
     page = open_page()
-    page.get_by_label("Source").select_option("join")
+    page.get_by_role("combobox", name="Source").select_option("join")
     page.wait_for_function(
         """async () => {
           const source = document.getElementById("source");
@@ -93,7 +93,7 @@ def test_ffmpeg_is_the_camera_and_others_only_follow(second_camera: str, open_pa
           return document.getElementById("join").textContent.includes("front-door");
         }"""
     )
-    page.get_by_label("Session").select_option(label=second_camera)
+    page.get_by_role("combobox", name="Session").select_option(label=second_camera)
     start(page)
     expect(page.get_by_role("button", name="Hold to talk")).to_be_disabled()
     address = f"{service.url.replace('http', 'ws')}/v1/sessions/{second_camera}/answers?after=0"

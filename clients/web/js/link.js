@@ -44,7 +44,7 @@ export class Link {
   }
 
   #reset() {
-    Object.assign(this, { session: null, stream: null, publisher: null, answers: null, attempt: 0, retrying: null, socketUp: false, mediaUp: false, everUp: false });
+    Object.assign(this, { session: null, stream: null, publisher: null, answers: null, attempt: 0, turn: null, retrying: null, socketUp: false, mediaUp: false, everUp: false });
   }
 
   async #publish() {
@@ -101,7 +101,7 @@ export class Link {
 
   #anew(problem) {
     this.answers?.close();
-    Object.assign(this, { session: null, answers: null, socketUp: false });
+    Object.assign(this, { session: null, answers: null, socketUp: false, mediaUp: false, everUp: false });
     this.onProblem(problem);
     if (this.publishing) this.#repair(0);
     else this.onOver();
@@ -115,22 +115,23 @@ export class Link {
   #repair(delay = RETRY_MS[Math.min(this.attempt, RETRY_MS.length - 1)]) {
     if (this.retrying && delay) return;
     clearTimeout(this.retrying);
-    this.retrying = setTimeout(() => this.#attempt(), delay);
+    const turn = this.turn = {}; // an attempt still under way is overtaken by this one
+    this.retrying = setTimeout(() => this.#attempt(turn), delay);
   }
 
-  async #attempt() {
-    const { stream } = this;
+  async #attempt(turn) {
+    const { session } = this;
     this.attempt++;
     try {
       // A name that is unknown would be given to a new session; ours is an id, so it must be known.
-      if (this.session) await getJson(sessionPath(this.session));
-      if (stream !== this.stream) return;
+      if (session) await getJson(sessionPath(session));
+      if (turn !== this.turn) return;
       await this.#publish();
-      this.retrying = null;
+      if (turn === this.turn) this.retrying = null;
     } catch (problem) {
-      if (stream !== this.stream) return;
+      if (turn !== this.turn) return;
       this.retrying = null;
-      if (this.session && problem.status === 404) { this.#anew(FORGOTTEN); return; }
+      if (session && problem.status === 404) { this.#anew(FORGOTTEN); return; }
       if (problem.code !== "unreachable") this.onProblem(problem);
       this.#repair();
     }
