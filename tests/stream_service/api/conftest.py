@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient, WebSocketTestSession
@@ -37,10 +38,10 @@ TOKEN = "a-token-of-the-operator"
 class Service:
     """The HTTP side with fakes behind it, and a client in front of it."""
 
-    def __init__(self, server: ServerSettings, page: Path | None, history: int) -> None:
+    def __init__(self, server: ServerSettings, page: Path | None, history: int, sources: Any = None) -> None:
         self.clock = Clock()
         self.engine = FakeEngine(prompt=True)
-        self.sources = FakeSources()
+        self.sources = sources or FakeSources()
         self.listener = FakeListener()
         self.fanouts = Fanouts(MemoryLogs(history, closed=4), queue=4)
         self.settings = SessionsSettings()

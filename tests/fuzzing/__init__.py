@@ -1,0 +1,1 @@
+"""Generated inputs for everything that strangers can send: SDP, JSON, WHIP requests and MQTT messages."""
