@@ -93,8 +93,9 @@ async def _running(config: Config, engine: Engine) -> AsyncIterator[Gateway]:
         sources = Peers(config.media, info.frame_size)
         stack.push_async_callback(sources.stop)
         fanouts = Fanouts(logs, config.answers.subscriber_queue)
-        sessions = Sessions(engine, sources, _Maker(config, engine, sources, fanouts, hearing).parts(), info)
         metrics = Metrics()
+        maker = _Maker(config, engine, sources, fanouts, hearing, metrics)
+        sessions = Sessions(engine, sources, maker.parts(), info)
         gateway = Gateway(
             sessions=sessions,
             engine=engine,
@@ -164,6 +165,7 @@ class _Maker:
     sources: Peers
     fanouts: Fanouts
     hearing: Callable[[], Hearing] | None
+    metrics: Metrics
 
     def parts(self) -> Parts:
         return Parts(self._new, self._revive, self.fanouts.close)
@@ -189,7 +191,7 @@ class _Maker:
             engine=self.engine,
             windower=windower,
             hearing=None if self.hearing is None else self.hearing(),
-            journal=Journal(id, fanout, lambda: windower.position, _wall),
+            journal=Journal(id, fanout, lambda: windower.position, _wall, self.metrics.on_event),
             settings=self.config.sessions,
             grace_s=self.config.media.grace_s,
             clock=time.monotonic,

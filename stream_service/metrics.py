@@ -1,16 +1,17 @@
-"""Prometheus metrics: what happened (counted from the engine's events) and what is (gauges, read when scraped)."""
+"""Prometheus metrics: what happened (counted from events as they happen) and what is (gauges, set when scraped)."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from stream_service.answers import events
 from stream_service.types import (
     AnswerCancelled,
     AnswerDone,
-    AnswerStarted,
     EngineEvent,
-    EngineFault,
     EngineRestarted,
     EngineStats,
     Overloaded,
@@ -29,8 +30,10 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._count_windows()
         self._count_answers()
+        self._count_speech_and_sources()
         self._count_trouble()
-        self._gauge_engine()
+        self._gauge()
+        self._source_totals: dict[str, Mapping[str, float]] = {}
 
     def _count_windows(self) -> None:
         into = self.registry
@@ -39,6 +42,12 @@ class Metrics:
         self._seen = Counter("omnidrop_tokens_seen_total", "Tokens made by the encoders", labels, registry=into)
         self._kept = Counter("omnidrop_tokens_kept_total", "Tokens left after compression", labels, registry=into)
         self._evicted = Counter("omnidrop_tokens_evicted_total", "Tokens evicted from memories", registry=into)
+        self._coverage = Histogram(
+            "omnidrop_coverage",
+            "Share of a session's past windows still in its memory, at each window",
+            buckets=tuple(tenth / 10 for tenth in range(1, 11)),
+            registry=into,
+        )
         self._encode = Histogram("omnidrop_encode_seconds", "Time to encode a window", buckets=_SECONDS, registry=into)
         self._fuse = Histogram("omnidrop_fuse_seconds", "Time to fuse a window", buckets=_SECONDS, registry=into)
 
@@ -47,7 +56,7 @@ class Metrics:
         self._answers = Counter("omnidrop_answers_total", "Questions that ended", ["outcome"], registry=into)
         self._ttft = Histogram(
             "omnidrop_ttft_seconds",
-            "Time to first token, from the engine's receipt on",
+            "What an asker waits for: from the last voiced sample, or the question's receipt, to the first text",
             buckets=_SECONDS,
             registry=into,
         )
@@ -55,6 +64,22 @@ class Metrics:
             "omnidrop_answer_part_seconds", "Parts of answering a question", ["part"], buckets=_SECONDS, registry=into
         )
         self._generated = Counter("omnidrop_tokens_generated_total", "Tokens of answers", registry=into)
+
+    def _count_speech_and_sources(self) -> None:
+        into = self.registry
+        self._questions = Counter("omnidrop_questions_total", "Questions accepted", ["source"], registry=into)
+        self._utterances = Counter("omnidrop_utterances_total", "Turns of speech", ["outcome"], registry=into)
+        self._lost = Counter("omnidrop_sources_lost_total", "Times that a source was lost", registry=into)
+        self._back = Counter("omnidrop_reconnects_total", "Times that a lost source came back", registry=into)
+        self._gaps = Histogram(
+            "omnidrop_reconnect_gap_seconds", "Time without a source", buckets=(1, 2, 5, 10, 20, 30, 60), registry=into
+        )
+        self._from_sources = {
+            "frames": Counter("omnidrop_source_frames_total", "Frames received", registry=into),
+            "dropped": Counter("omnidrop_source_dropped_total", "Frames and sound not usable", registry=into),
+            "packets_received": Counter("omnidrop_source_packets_total", "Packets received", registry=into),
+            "packets_lost": Counter("omnidrop_source_packets_lost_total", "Packets lost", registry=into),
+        }
 
     def _count_trouble(self) -> None:
         into = self.registry
@@ -65,9 +90,11 @@ class Metrics:
         self._restarts = Counter("omnidrop_engine_restarts_total", "Sessions reopened by a new engine", registry=into)
         self._errors = Counter("omnidrop_errors_total", "Errors reported to clients", ["code"], registry=into)
 
-    def _gauge_engine(self) -> None:
+    def _gauge(self) -> None:
         into = self.registry
-        self._sessions = Gauge("omnidrop_sessions", "Sessions open", registry=into)
+        self._sessions = Gauge("omnidrop_sessions", "Sessions by state", ["state"], registry=into)
+        self._subscribers = Gauge("omnidrop_subscribers", "Answer WebSockets open", registry=into)
+        self._level = Gauge("omnidrop_degradation", "1 for the step of degradation in force", ["step"], registry=into)
         self._queued = Gauge("omnidrop_windows_queued", "Windows that wait for the engine", registry=into)
         self._running = Gauge("omnidrop_answers_running", "Answers being generated", registry=into)
         self._age = Gauge("omnidrop_oldest_window_age_seconds", "Age of the oldest window that waits", registry=into)
@@ -80,8 +107,6 @@ class Metrics:
                 self._on_window(event)
             case StoreEvicted():
                 self._evicted.inc(event.tokens)
-            case AnswerStarted():
-                self._ttft.observe(event.ttft_ms / 1000)
             case AnswerDone():
                 self._answers.labels(event.finish_reason).inc()
                 self._generated.inc(event.generated)
@@ -94,24 +119,64 @@ class Metrics:
                 self._dropped_windows.labels(event.action).inc(event.windows)
             case EngineRestarted():
                 self._restarts.inc()
-            case EngineFault():
+            case _:
+                pass
+
+    def on_event(self, event: events.Envelope) -> None:
+        """Count an event that subscribers see."""
+        match event:
+            case events.AnswerStarted():
+                self._ttft.observe(event.ttft_ms / 1000)
+            case events.QuestionAccepted():
+                self._questions.labels(event.source.value).inc()
+                for part, ms in event.timings_ms.items():
+                    self._parts.labels(part).observe(ms / 1000)
+            case events.SpeechStopped():
+                self._utterances.labels("heard" if event.dropped is None else "dropped").inc()
+            case events.SourceLost():
+                self._lost.inc()
+            case events.SourceBack():
+                self._back.inc()
+                self._gaps.observe(event.gap)
+            case events.Error():
                 self.on_error(event.code)
+            case _:
+                pass
 
     def on_error(self, code: str) -> None:
         """Count an error that a client was told of."""
         self._errors.labels(code).inc()
 
+    def on_sessions(self, states: Mapping[str, int]) -> None:
+        """Set how many sessions are in each state."""
+        for state in ("opening", "live", "lost"):
+            self._sessions.labels(state).set(states.get(state, 0))
+
+    def on_subscribers(self, count: int) -> None:
+        """Set how many answer WebSockets are open."""
+        self._subscribers.set(count)
+
+    def on_sources(self, totals: Mapping[str, Mapping[str, float]]) -> None:
+        """Count what the sources of the living sessions have received since the last call."""
+        for session, now in totals.items():
+            before = self._source_totals.get(session, {})
+            for key, counter in self._from_sources.items():
+                counter.inc(max(0.0, now.get(key, 0.0) - before.get(key, 0.0)))
+        self._source_totals = {session: dict(now) for session, now in totals.items()}
+
     def exposition(self, stats: EngineStats) -> bytes:
         """The text that a Prometheus server reads, with the gauges set from ``stats``."""
-        self._sessions.set(stats.sessions)
         self._queued.set(stats.queued_windows)
         self._running.set(stats.running_answers)
         self._age.set(stats.oldest_window_age)
         self._resident.set(stats.resident_bytes)
+        self._level.clear()
+        self._level.labels(stats.degradation).set(1)
         return generate_latest(self.registry)
 
     def _on_window(self, event: WindowFused) -> None:
         self._windows.inc()
+        self._coverage.observe(event.coverage)
         for modality in ("video", "audio"):
             self._seen.labels(modality).inc(getattr(event.seen, modality))
             self._kept.labels(modality).inc(getattr(event.kept, modality))

@@ -14,6 +14,7 @@ from stream_service.answers.fanout import Fanouts
 from stream_service.api.quotas import Quotas
 from stream_service.api.security import Gate
 from stream_service.api.settings import ServerSettings
+from stream_service.errors import NotFound
 from stream_service.metrics import Metrics
 from stream_service.session.ports import Engine, Sources
 from stream_service.session.registry import Sessions
@@ -60,3 +61,11 @@ def gateway_of(request: Request) -> Gateway:
     """The gateway behind a request (a FastAPI dependency)."""
     gateway: Gateway = request.app.state.gateway
     return gateway
+
+
+def source_of(gateway: Gateway, session: str) -> dict[str, float]:
+    """Statistics of a session's source; empty while it has none."""
+    try:
+        return gateway.sources.stats(session)
+    except NotFound:  # not negotiated yet, or just taken away
+        return {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from stream_service import metrics
-from stream_service.api.gateway import Gateway, gateway_of
+from stream_service.api.gateway import Gateway, gateway_of, source_of
 from stream_service.api.guard import needs
 from stream_service.api.tokens import Scope
 from stream_service.errors import EngineUnavailable
@@ -37,4 +38,7 @@ async def readyz(its: Its) -> JSONResponse:
 @router.get("/metrics", response_class=PlainTextResponse, dependencies=[needs(Scope.ADMIN)])
 async def prometheus(its: Its) -> Response:
     """Metrics in the Prometheus text format."""
+    its.metrics.on_sessions(Counter(session.state.value for session in its.sessions.all()))
+    its.metrics.on_subscribers(sum(session.journal.subscribers for session in its.sessions.all()))
+    its.metrics.on_sources({session.id: source_of(its, session.id) for session in its.sessions.all()})
     return Response(its.metrics.exposition(await its.engine.stats()), media_type=metrics.CONTENT_TYPE)

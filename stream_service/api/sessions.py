@@ -10,10 +10,9 @@ from starlette.responses import Response
 
 from stream_service.answers import websocket as answers
 from stream_service.answers.events import Model, Wire
-from stream_service.api.gateway import Gateway, gateway_of
+from stream_service.api.gateway import Gateway, gateway_of, source_of
 from stream_service.api.guard import client_of, needs
 from stream_service.api.tokens import Client, Scope
-from stream_service.errors import NotFound
 from stream_service.session.controller import Session
 from stream_service.session.settings import BargeIn
 from stream_service.types import TalkMode
@@ -179,12 +178,5 @@ def _view(its: Gateway, session: Session) -> SessionView:
         windows_in_flight=session.windows_in_flight,
         questions=[turn.question for turn in session.turns.open()],
         subscribers=session.journal.subscribers,
-        source=_source(its, session.id),
+        source=source_of(its, session.id),
     )
-
-
-def _source(its: Gateway, session: str) -> dict[str, float]:
-    try:
-        return its.sources.stats(session)
-    except NotFound:  # not negotiated yet, or just taken away
-        return {}

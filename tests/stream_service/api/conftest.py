@@ -43,6 +43,7 @@ class Service:
         self.engine = FakeEngine(prompt=True)
         self.sources = sources or FakeSources()
         self.listener = FakeListener()
+        self.metrics = Metrics()
         self.fanouts = Fanouts(MemoryLogs(history, closed=4), queue=4)
         self.settings = SessionsSettings()
         self.sessions = Sessions(self.engine, self.sources, Parts(self._make, self._revive, self.fanouts.close), INFO)
@@ -58,7 +59,7 @@ class Service:
             info=INFO,
             gate=Gate(server, self.clock),
             quotas=Quotas(server, self.clock),
-            metrics=Metrics(),
+            metrics=self.metrics,
             server=server,
             questions=self.settings,
             publishing=Publishing(TalkMode.HANDS_FREE, "interrupt", True, 2_000, 30.0, lambda: ice),
@@ -92,7 +93,9 @@ class Service:
             engine=self.engine,
             windower=windower,
             hearing=Hearing(self.listener, FakeRecogniser()),
-            journal=Journal(id, self.fanouts.open(opening_of(id, options)), lambda: windower.position, wall),
+            journal=Journal(
+                id, self.fanouts.open(opening_of(id, options)), lambda: windower.position, wall, self.metrics.on_event
+            ),
             settings=self.settings,
             grace_s=30.0,
             clock=Clock(),

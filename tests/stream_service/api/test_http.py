@@ -123,7 +123,7 @@ def test_metrics_count_what_clients_were_told(service: Service) -> None:
     service.client.get("/v1/sessions/nobody")
     lines = service.client.get("/metrics").text.splitlines()
     assert 'omnidrop_errors_total{code="not_found"} 1.0' in lines
-    assert "omnidrop_sessions 0.0" in lines
+    assert 'omnidrop_sessions{state="live"} 0.0' in lines
 
 
 def test_the_page_is_served_with_the_right_types_and_fresh(serve: Serve, tmp_path: Path) -> None:

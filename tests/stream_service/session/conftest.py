@@ -81,7 +81,7 @@ class House:
             engine=self.engine,
             windower=windower,
             hearing=Hearing(self.listener, self.recogniser) if self.hears else None,
-            journal=Journal(id, fanout, lambda: windower.position, wall),
+            journal=Journal(id, fanout, lambda: windower.position, wall, lambda _: None),
             settings=self.settings,
             grace_s=30.0,
             clock=self.clock,
