@@ -52,11 +52,11 @@ class SqlLogs:
         self._known: dict[str, int] = {}
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="event log reader")
         self._news = asyncio.Event()
-        self.writer = Writer(engine, retention, self._news.set)
+        self._writer = Writer(engine, retention, self._news.set)
 
     async def close(self) -> None:
         """Write what waits and let the database go."""
-        await self.writer.close()
+        await self._writer.close()
         await asyncio.to_thread(self._readers.shutdown)
         self._claim.close()
         self._engine.dispose()
@@ -64,7 +64,7 @@ class SqlLogs:
     # LogStore --------------------------------------------------------------------------------------------------------
 
     def open(self, opening: Opening) -> SqlLog:
-        self.writer.put(Begin(opening, self._now()))
+        self._writer.put(Begin(opening, self._now()))
         log = SqlLog(self, opening.session, self._known.pop(opening.session, 0), self._history)
         self._live[opening.session] = log
         return log
@@ -90,11 +90,11 @@ class SqlLogs:
 
     def drop(self, session: str) -> None:
         self._live.pop(session, None)
-        self.writer.put(Erase(session, lambda: None))
+        self._writer.put(Erase(session, lambda: None))
 
     async def erase(self, session: str) -> None:
         done = asyncio.Event()
-        self.writer.put(Erase(session, done.set))
+        self._writer.put(Erase(session, done.set))
         await done.wait()
 
     async def interrupted(self) -> list[Interrupted]:
@@ -115,7 +115,7 @@ class SqlLogs:
 
     def advance(self, publisher: str, event: int) -> None:
         """``publisher`` has delivered everything up to ``event``."""
-        self.writer.put(Advance(publisher, event))
+        self._writer.put(Advance(publisher, event))
 
     async def stored(self, after: int, limit: int) -> list[Stored]:
         """Up to ``limit`` events of all sessions that were written after ``after``, in order."""
@@ -134,6 +134,11 @@ class SqlLogs:
         await self._news.wait()
         self._news.clear()
 
+    @property
+    def failing(self) -> bool:
+        """Whether the database refuses to write: events are shown, and wait in memory for it."""
+        return self._writer.failing
+
     # Inside ----------------------------------------------------------------------------------------------------------
 
     async def query(self, ask: Callable[..., T], *arguments: Any) -> T:
@@ -146,20 +151,29 @@ class SqlLogs:
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
     def write(self, session: str, record: Record, settled: Callable[[Record], None]) -> None:
-        self.writer.put(Append(record, session, self._now(), settled))
+        self._writer.put(Append(record, session, self._now(), settled))
 
 
 async def open_logs(
     url: str, *, history: int, keep_s: float, keep_size: int, now: Callable[[], int] | None = None
 ) -> SqlLogs:
-    """Open (and if need be create or migrate) the log at ``url``; close it with :meth:`SqlLogs.close`.
+    """Open (and if need be create, migrate and trim) the log at ``url``; close it with :meth:`SqlLogs.close`.
 
     ``history`` events of each living session stay in memory as well. ``now`` is the time of day in milliseconds since
     1970. Raises InvalidConfig and StartupError.
     """
     clock = now or _now
-    engine, claim = await asyncio.to_thread(open_engine, url)
-    return SqlLogs(engine, claim, Retention(keep_s, keep_size, clock), history, clock)
+    retention = Retention(keep_s, keep_size, clock)
+
+    def prepare() -> tuple[Engine, Claim]:
+        engine, claim = open_engine(url)
+        more = True
+        while more:
+            with engine.begin() as connection:
+                more = retention.tidy(connection)
+        return engine, claim
+
+    return SqlLogs(*await asyncio.to_thread(prepare), retention, history, clock)
 
 
 class SqlLog:

@@ -74,7 +74,7 @@ Migration = Callable[[Connection], None]
 
 def _create(connection: Connection) -> None:
     numbered = {
-        "sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT",
+        "sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL",
         "postgresql": "BIGSERIAL PRIMARY KEY",
     }[connection.dialect.name]
     for statement in (
