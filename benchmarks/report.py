@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -48,16 +48,15 @@ def fingerprint(directory: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their longest entry; the first to the left, the others to the right."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> str:
+    """Columns as wide as their longest entry; those numbered in `left` to the left, the others to the right."""
     widths = [max(len(row[at]) for row in (heads, *rows)) for at in range(len(heads))]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in (heads, *rows)
-    ]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+    def line(row: Sequence[str]) -> str:
+        cells = [cell.ljust(widths[at]) if at in left else cell.rjust(widths[at]) for at, cell in enumerate(row)]
+        return "  ".join(cells).rstrip()
+
+    return "\n".join([line(heads), "-" * (sum(widths) + 2 * len(widths) - 2), *map(line, rows)])
 
 
 def print_json(result: Mapping[str, Any]) -> None:
