@@ -18,5 +18,6 @@ async def test_no_input_crashes_hangs_or_leaves_anything_behind() -> None:
     assert sum(sum(kinds.values()) for kinds in outcomes.values()) == COUNT
     for kind, found in outcomes.items():  # inputs all refused for one reason would prove little
         assert len(found) >= 3, (kind, found)
-    await asyncio.sleep(0)
-    assert {task.get_name() for task in asyncio.all_tasks() - before} == set()
+    if left := asyncio.all_tasks() - before:  # DTLS closes on its own time
+        _, lasting = await asyncio.wait(left, timeout=5)
+        assert not lasting, lasting
