@@ -50,7 +50,7 @@ class SpeechSettings(BaseModel):
     )
     min_words: int = Field(default=2, ge=1, le=10, description="A transcript with fewer words is not asked.")
     min_confidence: float = Field(
-        default=0.4,
+        default=0.3,
         ge=0,
         lt=1,
         description="Geometric mean of the token probabilities below which a transcript is not asked.",
