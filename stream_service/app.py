@@ -13,15 +13,18 @@ from pathlib import Path
 
 from stream_service.answers.fanout import Fanouts
 from stream_service.answers.log import Interrupted, LogStore, MemoryLogs
-from stream_service.answers.store import open_logs
+from stream_service.answers.mqtt import Bridge
+from stream_service.answers.store import SqlLogs, open_logs
 from stream_service.api import certificate, http, server
 from stream_service.api.gateway import Gateway, Publishing
 from stream_service.api.quotas import Quotas
 from stream_service.api.security import Gate, check_exposure
+from stream_service.api.tokens import Client, Scope
 from stream_service.ask import Asked
 from stream_service.ask import ask as one_shot
 from stream_service.config import Config
 from stream_service.engine.client import LocalEngine
+from stream_service.errors import StartupError
 from stream_service.media import turn
 from stream_service.media.clip import Clip
 from stream_service.media.peers import Peers
@@ -35,8 +38,13 @@ from stream_service.session.resumption import opening_of, options_of
 from stream_service.speech.activity import SileroModel
 from stream_service.speech.front import SpeechFront
 from stream_service.speech.transcriber import Transcriber
-from stream_service.types import SessionSettings, TalkMode
+from stream_service.types import QuestionSource, SessionSettings, TalkMode
 from stream_service.windows import Windower
+
+_MQTT = Client("mqtt", frozenset({Scope.ASK}))
+"""Everyone who may publish questions at the broker, where the broker's access list says who that is."""
+_GOODBYE_S = 3.0
+"""How long the end of the service may wait for the broker to take the last events."""
 
 
 async def serve(config: Config, announce: Callable[[str], None]) -> None:
@@ -114,7 +122,8 @@ async def _running(config: Config, engine: Engine) -> AsyncIterator[Gateway]:
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(_route(gateway)), tasks.create_task(sessions.watch())]
             await sessions.resume(await logs.interrupted())
-            yield gateway
+            async with _bridge(config, logs, gateway):
+                yield gateway
             for task in background:
                 task.cancel()
 
@@ -154,6 +163,35 @@ async def _logs(config: Config) -> AsyncIterator[LogStore]:
         yield logs
     finally:
         await logs.close()
+
+
+@contextlib.asynccontextmanager
+async def _bridge(config: Config, logs: LogStore, gateway: Gateway) -> AsyncIterator[None]:
+    """The bridge to the MQTT broker, if there is one; on the way out it delivers what the sessions said last."""
+    if config.mqtt.host is None:
+        yield
+        return
+    if not isinstance(logs, SqlLogs):
+        raise StartupError(
+            "MQTT needs a log that outlasts a broker's absence.",
+            field="answers.log",
+            remedy="Set answers.log to a database, e.g. sqlite:///data/events.db.",
+        )
+
+    def ask(key: str, text: str) -> None:
+        gateway.quotas.ask(_MQTT)
+        gateway.sessions.ask(key, text, QuestionSource.MQTT)
+
+    def names() -> list[str]:
+        return [session.options.name for session in gateway.sessions.all() if session.options.name is not None]
+
+    bridge = Bridge(config.mqtt, logs, ask=ask, names=names, release=http.release())
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(bridge.run(), name="mqtt")
+        yield
+        bridge.stop()
+        await asyncio.wait({running}, timeout=_GOODBYE_S)
+        running.cancel()
 
 
 @dataclass(frozen=True, slots=True)

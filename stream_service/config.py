@@ -20,6 +20,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from stream_service.answers.mqtt_settings import MqttSettings
 from stream_service.answers.settings import AnswersSettings
 from stream_service.api.settings import ServerSettings
 from stream_service.engine.settings import EngineSettings
@@ -56,6 +57,7 @@ class Config(BaseModel):
     engine: EngineSettings = Field(default_factory=EngineSettings, description="The model and its scheduler.")
     sessions: SessionsSettings = Field(default_factory=SessionsSettings, description="Sessions and their questions.")
     answers: AnswersSettings = Field(default_factory=AnswersSettings, description="Events and their subscribers.")
+    mqtt: MqttSettings = Field(default_factory=MqttSettings, description="The bridge to an MQTT broker.")
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:

@@ -51,8 +51,8 @@ class SqlLogs:
         self._live: dict[str, SqlLog] = {}
         self._known: dict[str, int] = {}
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="event log reader")
-        self._news = asyncio.Event()
-        self._writer = Writer(engine, retention, self._news.set)
+        self._followers: list[Callable[[], None]] = []
+        self._writer = Writer(engine, retention, self._committed)
 
     async def close(self) -> None:
         """Write what waits and let the database go."""
@@ -129,10 +129,13 @@ class SqlLogs:
         rows = await self.query(_all, query)
         return [Stored(row.id, row.session, row.name, Record(row.seq, row.type, row.json)) for row in rows]
 
-    async def news(self) -> None:
-        """Wait until something was written since the last call."""
-        await self._news.wait()
-        self._news.clear()
+    def follow(self, heard: Callable[[], None]) -> None:
+        """Call ``heard`` on the event loop after each commit."""
+        self._followers.append(heard)
+
+    def _committed(self) -> None:
+        for heard in self._followers:
+            heard()
 
     @property
     def failing(self) -> bool:
