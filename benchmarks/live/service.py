@@ -33,7 +33,8 @@ class Service:
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         named = {f"OMNIDROP_{key.upper().replace('.', '__')}": value for key, value in settings.items()}
-        self._environment = os.environ | {"OMNIDROP_SERVER__PORT": "0"} | named
+        ours = {"OMNIDROP_SERVER__PORT": "0", "OMNIDROP_ANSWERS__LOG": "memory"}
+        self._environment = os.environ | ours | named
         self._lines: deque[str] = deque(maxlen=_LINES)
         self.url = ""
 
