@@ -13,7 +13,7 @@ from torch import Tensor
 from nano_omni.training import layout as columns
 from nano_omni.training.chat import Chat
 from nano_omni.training.layout import COLUMNS, NO_LABEL, VIDEO, Layout, LayoutBuilder, StreamShape, Turn
-from nano_omni.training.mix import Mix, StreamPlan, draw_streams
+from nano_omni.training.mix import Mix, StreamPlan, draw_scripts, draw_stream
 from nano_omni.training.targets import VIEW_FACTS, sound_targets, view_targets
 from nano_omni.world.pack import Packed, pack
 
@@ -27,7 +27,7 @@ class Capacity:
 
     seconds: int = 1024  # of video
     long_windows: int = 512  # of 2 s of sound
-    short_windows: int = 1024  # of 1 s
+    short_windows: int = 768  # of 1 s
     tokens: int = 81_920
     labels: int = 16_384
 
@@ -70,10 +70,15 @@ class Batch:
 
 
 def build_layout(chat: Chat, plan: StreamPlan, room: int) -> Layout:
-    """Lay a stream out with as many of its slots as fit into `room` tokens. Raises ValueError if the trunk does not fit."""
-    builder = LayoutBuilder(chat, plan.shape, [Turn(t.cut, t.text, t.answer) for t in plan.turns])
-    if builder.length > room:
-        raise ValueError(f"the conversation alone takes {builder.length} tokens of {room}")
+    """Lay a stream out with as many of its turns, then of its slots, as fit into `room` tokens.
+
+    Raises ValueError if not even the bare stream fits.
+    """
+    turns = [Turn(t.cut, t.text, t.answer) for t in plan.turns]
+    while (builder := LayoutBuilder(chat, plan.shape, turns)).length > room:
+        if not turns:
+            raise ValueError(f"the stream alone takes {builder.length} tokens of {room}")
+        turns.pop()
     for asked in plan.slots:
         builder.add_slot(asked.cut, asked.text, asked.answer, asked, after_turn=asked.after_turn)
         if builder.length > room:
@@ -83,15 +88,19 @@ def build_layout(chat: Chat, plan: StreamPlan, room: int) -> Layout:
 
 
 class Batcher:
-    """Endless batches for one loader process."""
+    """Endless batches for one loader process, `uses` in a row about the same scenes with other questions."""
 
-    def __init__(self, chat: Chat, mix: Mix, capacity: Capacity, seed: int) -> None:
-        self._chat, self._mix, self._capacity = chat, mix, capacity
+    def __init__(self, chat: Chat, mix: Mix, capacity: Capacity, seed: int | Sequence[int], uses: int = 1) -> None:
+        self._chat, self._mix, self._capacity, self._uses = chat, mix, capacity, uses
         self._random = np.random.default_rng(seed)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[list[Batch]]:
         while True:
-            yield self.assemble(draw_streams(self._mix, self._capacity.seconds // 2, self._random))
+            scripts = draw_scripts(self._mix, self._capacity.seconds // 2, self._random)
+            yield [
+                self.assemble([draw_stream(self._mix, script, self._random) for script in scripts])
+                for _ in range(self._uses)
+            ]
 
     def assemble(self, plans: Sequence[StreamPlan]) -> Batch:
         """Pack streams of one length; they share the token capacity evenly."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
-from nano_omni.training.towers import rms_norm, rotate
+from nano_omni.training.towers import compiled, rms_norm, rotate
 
 BLOCK = 128
 Mask = Tensor | BlockMask
@@ -116,13 +116,19 @@ def decode(text: Any, embeds: Tensor, cos: Tensor, sin: Tensor, masks: Sequence[
         [N, hidden].
     """
     x = embeds
+    run = compiled(_layer) if x.is_cuda else _layer
     for layer, mask in zip(text.layers, masks, strict=True):
-        attention, normed = layer.self_attn, rms_norm(x, layer.input_layernorm)
-        query, key, value = (
-            part(normed).view(len(x), -1, attention.head_dim).transpose(0, 1)
-            for part in (attention.q_proj, attention.k_proj, attention.v_proj)
-        )
-        mixed = _attend(rotate(query, cos, sin)[None], rotate(key, cos, sin)[None], value[None], mask)
-        x = x + attention.o_proj(mixed[0].transpose(0, 1).reshape(len(x), -1))
-        x = x + layer.mlp(rms_norm(x, layer.post_attention_layernorm))
+        x = run(layer, x, cos, sin, mask)
     return rms_norm(x, text.norm)
+
+
+def _layer(layer: Any, x: Tensor, cos: Tensor, sin: Tensor, mask: Mask) -> Tensor:
+    attention, normed = layer.self_attn, rms_norm(x, layer.input_layernorm)
+    query, key, value = (
+        part(normed).view(len(x), -1, attention.head_dim).transpose(0, 1)
+        for part in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    mixed = _attend(rotate(query, cos, sin)[None], rotate(key, cos, sin)[None], value[None], mask)
+    x = x + attention.o_proj(mixed[0].transpose(0, 1).reshape(len(x), -1))
+    out: Tensor = x + layer.mlp(rms_norm(x, layer.post_attention_layernorm))
+    return out

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from nano_omni.training.augment import SpeechBank
 from nano_omni.training.batch import Batch, Batcher, Capacity
 from nano_omni.training.chat import Chat
-from nano_omni.training.forward import make_media
+from nano_omni.training.forward import make_media, make_scene
 from nano_omni.training.rows import Row
 from nano_omni.training.tally import Tally
 
@@ -33,7 +33,7 @@ class _Papers(IterableDataset[tuple[int, Batch]]):
         for index, part in self._of[first::every]:
             # The seed depends on the part alone, so rows of one length are asked the same questions about the same streams.
             batcher = Batcher(self._chat, self._rows[index].mix, self._capacity, self._seed + part)
-            yield index, next(iter(batcher))
+            yield index, next(iter(batcher))[0]
 
 
 def examine(
@@ -46,7 +46,9 @@ def examine(
     dtype = torch.bfloat16 if trainer.device.type == "cuda" else torch.float32
     for index, batch in loader:
         here = batch.to(trainer.device)
-        logits, _ = trainer.logits(here, make_media(here, rows[index].damage, bank, dtype))
+        with torch.compiler.set_stance("eager_on_recompile"):  # a length that training never saw is not worth compiling for
+            scene = make_scene(here)
+        logits, _ = trainer.logits(here, make_media(here, scene, rows[index].damage, bank, dtype))
         right = (logits.detach().argmax(-1) == here.labels[:, 1]).cpu().numpy()
         tallies[index].add(batch, batch.labels.numpy(), np.asarray(right))
     results = []

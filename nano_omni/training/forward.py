@@ -44,13 +44,20 @@ class Media:
 
 
 @torch.no_grad()
-def make_media(batch: Batch, damage: Damage, bank: SpeechBank | None, dtype: torch.dtype) -> Media:
-    """Render, synthesise, damage and preprocess the batch on its device."""
-    frames = damage_video(render(batch.scripts), damage)
+def make_scene(batch: Batch) -> tuple[Tensor, Tensor]:
+    """What truly happens: frames uint8 [B, F, 168, 168, 3] and samples float32 [B, N], on the batch's device."""
+    return render(batch.scripts), synthesise(batch.scripts)
+
+
+@torch.no_grad()
+def make_media(
+    batch: Batch, scene: tuple[Tensor, Tensor], damage: Damage, bank: SpeechBank | None, dtype: torch.dtype
+) -> Media:
+    """Damage and preprocess a scene."""
     sounds = batch.scripts.sounds
     levels = sounds[..., SOUND["level"]].masked_fill(sounds[..., SOUND["there"]] == 0, 1.0)
-    samples = damage_audio(synthesise(batch.scripts), levels.amin(1), damage, bank)
-    return preprocess(batch, frames, samples, dtype)
+    frames = damage_video(scene[0], damage)
+    return preprocess(batch, frames, damage_audio(scene[1], levels.amin(1), damage, bank), dtype)
 
 
 def preprocess(batch: Batch, frames: Tensor, samples: Tensor, dtype: torch.dtype) -> Media:
@@ -143,7 +150,7 @@ class Thinker(nn.Module):
         time = position + torch.where(is_audio, heard, 0)
         row = torch.where(is_video, base + seen // COLUMNS_OF_TOKENS, time)
         column = torch.where(is_video, base + seen % COLUMNS_OF_TOKENS, time)
-        return everything[index], torch.stack([time, row, column])
+        return everything.index_select(0, index), torch.stack([time, row, column])
 
     def hidden(self, rows: Tensor, features: Features, masks: Sequence[Mask]) -> Tensor:
         """Hidden states [N, hidden] after the final norm."""

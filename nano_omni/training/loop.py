@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +34,7 @@ from nano_omni.training.augment import Damage, SpeechBank
 from nano_omni.training.batch import DROP_GROUPS, Batch, Batcher, Capacity
 from nano_omni.training.chat import Chat
 from nano_omni.training.decoder import block_masks, dense_masks
-from nano_omni.training.forward import Media, Thinker, compile_renderer, drop_groups, make_media, visibility_of
+from nano_omni.training.forward import Media, Thinker, compile_renderer, drop_groups, make_media, make_scene, visibility_of
 from nano_omni.training.heads import TowerHeads
 from nano_omni.training.exam import examine
 from nano_omni.training.mix import Mix
@@ -44,6 +45,7 @@ from nano_omni.training.tally import Tally
 TOWERS_UNTIL, SHORT_UNTIL = 0.025, 0.08
 CONSTANT_UNTIL, LAST_RATE = 0.45, 0.02
 HEAD_WEIGHT = 0.25
+USES = 2  # steps on the same scenes, with other questions and other damage: drawing scenes is a third of a step
 
 
 @dataclass(frozen=True)
@@ -54,25 +56,25 @@ class Rates:
     adam: float = 2e-3
 
 
-def rate_at(progress: float) -> float:
-    """Share of the peak rate at `progress` in [0, 1] of the run."""
-    warm = min(1.0, 0.1 + progress / 0.01)
+def rate_at(progress: float, start: float = 0.0) -> float:
+    """Share of the peak rate at `progress` in [0, 1] of the schedule, when the run began at `start`."""
+    warm = min(1.0, 0.1 + (progress - start) / 0.01)
     fall = (progress - CONSTANT_UNTIL) / (1 - CONSTANT_UNTIL)
     return warm * (1.0 if fall < 0 else 1 - (1 - LAST_RATE) * min(1.0, fall))
 
 
-class Stream(IterableDataset[Batch]):
+class Stream(IterableDataset[list[Batch]]):
     """Batches from loader processes; the mix follows the run's progress, which all processes share."""
 
     def __init__(self, chat: Chat, mix: Mix, capacity: Capacity, seed: int, progress: Any) -> None:
         self._chat, self._mix, self._capacity, self._seed, self._progress = chat, mix, capacity, seed, progress
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[list[Batch]]:
         info = torch.utils.data.get_worker_info()
         torch.set_num_threads(1)
         seed = [self._seed, info.id if info else 0]
         short = replace(self._mix, windows=((4, 1.0),), turns=(1.0,), slots_per_window=4.0)
-        batchers = [iter(Batcher(self._chat, mix, self._capacity, seed)) for mix in (short, self._mix)]
+        batchers = [iter(Batcher(self._chat, mix, self._capacity, seed, USES)) for mix in (short, self._mix)]
         while True:
             yield next(batchers[self._progress.value >= SHORT_UNTIL])
 
@@ -80,7 +82,7 @@ class Stream(IterableDataset[Batch]):
 class Trainer:
     """The model, its optimisers and one training step."""
 
-    def __init__(self, model: nn.Module, hidden: int, device: torch.device, rates: Rates, *, compiled: bool) -> None:
+    def __init__(self, model: nn.Module, hidden: int, device: torch.device, rates: Rates, *, flex: bool) -> None:
         config: Any = model.config
         layers = config.text_config.num_hidden_layers
         self.thinker = Thinker(model).to(device)
@@ -92,13 +94,7 @@ class Trainer:
         self._parameters = [*matrices, *rest]
         self._muon = Muon(matrices)
         self._adam = torch.optim.AdamW(rest, lr=rates.adam, betas=(0.9, 0.98), weight_decay=0.0, fused=device.type == "cuda")
-        self._flex = compiled
-        self._encode: Any = torch.compile(self.thinker.encode, dynamic=False) if compiled else self.thinker.encode
-        self._predict: Any = torch.compile(self._predict_plain, dynamic=False) if compiled else self._predict_plain
-        self._head_loss: Any = torch.compile(self.heads, dynamic=False) if compiled else self.heads
-
-    def _predict_plain(self, rows: Tensor, features: Any, masks: Any, labels: Tensor) -> Tensor:
-        return self.thinker.logits(self.thinker.hidden(rows, features, masks), labels).float()
+        self._flex = flex
 
     def masks(self, batch: Batch) -> list[Any]:
         """One mask a layer; equal ones are the same object."""
@@ -110,23 +106,24 @@ class Trainer:
     def logits(self, batch: Batch, media: Media) -> tuple[Tensor, Any]:
         """Float32 logits at the labelled tokens, and the towers' features."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            features = self._encode(media, batch.anchors, batch.compressed)
-            return self._predict(batch.rows, features, self.masks(batch), batch.labels), features
+            features = self.thinker.encode(media, batch.anchors, batch.compressed)
+            hidden = self.thinker.hidden(batch.rows, features, self.masks(batch))
+            return self.thinker.logits(hidden, batch.labels).float(), features
 
-    def step(self, batch: Batch, media: Media, progress: float | None, *, towers_only: bool) -> tuple[Tensor, Tensor | None]:
-        """One update; returns the loss and, unless only the towers learn, which labels were predicted right."""
+    def step(self, batch: Batch, media: Media, share: float, *, towers_only: bool) -> tuple[Tensor, Tensor | None]:
+        """One update at `share` of the peak rates; returns the loss and, unless only the towers learn, which labels were predicted right."""
         right = None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             if towers_only:
-                features = self._encode(media, batch.anchors, batch.compressed)
-                loss = self._head_loss(features, batch)
+                features = self.thinker.encode(media, batch.anchors, batch.compressed)
+                loss: Tensor = self.heads(features, batch)
             else:
                 logits, features = self.logits(batch, media)
                 target = torch.where(batch.labels[:, 0] >= 0, batch.labels[:, 1], -100).long()
-                loss = functional.cross_entropy(logits, target) + HEAD_WEIGHT * self._head_loss(features, batch)
+                loss = functional.cross_entropy(logits, target) + HEAD_WEIGHT * self.heads(features, batch)
                 right = logits.detach().argmax(-1) == target
         loss.backward()
-        self._update(0.0 if progress is None else rate_at(progress))
+        self._update(share)
         return loss.detach(), right
 
     def _update(self, share: float) -> None:
@@ -172,7 +169,7 @@ def train(arguments: argparse.Namespace) -> None:
     known = facts(start)
     chat = Chat.of(tokens, known.system_prompt)
     hidden = model.config.text_config.hidden_size
-    trainer = Trainer(model, hidden, device, Rates(arguments.muon, arguments.adam), compiled=cuda)
+    trainer = Trainer(model, hidden, device, Rates(arguments.muon, arguments.adam), flex=cuda)
     if size > 1:
         for parameter in trainer.heads.parameters():
             dist.broadcast(parameter.data, 0)
@@ -195,21 +192,27 @@ def train(arguments: argparse.Namespace) -> None:
     pending: list[tuple[Batch, Tensor, Tensor]] = []
     moment = arguments.from_progress
     batches = iter(loader)
-    step = 0
-    warm = next(batches).to(device)
+    dtype = torch.bfloat16 if cuda else torch.float32
+    warm = next(batches)[0].to(device)
+    media = make_media(warm, make_scene(warm), damage, bank, dtype)
     for towers_only in (True, False):  # at a rate of zero: compiles both kinds of step before the schedule begins
-        media = make_media(warm, damage, bank, torch.bfloat16 if cuda else torch.float32)
-        trainer.step(warm, media, None, towers_only=towers_only)
+        trainer.step(warm, media, 0.0, towers_only=towers_only)
     if cuda:
         torch.cuda.synchronize()
-    clock = time.monotonic()
+    clock, step = time.monotonic(), 0
+    queue: deque[Batch] = deque()
+    scene = make_scene(warm)
     while moment < 1.0:
-        asked = time.monotonic()
-        batch = next(batches)
-        waited += time.monotonic() - asked
+        if not queue:
+            asked = time.monotonic()
+            queue.extend(next(batches))
+            waited += time.monotonic() - asked
+            scene = make_scene(queue[0].to(device))
+        batch = queue.popleft()
         on_device = batch.to(device)
-        media = make_media(on_device, damage, bank, torch.bfloat16 if cuda else torch.float32)
-        loss, right = trainer.step(on_device, media, moment, towers_only=moment < TOWERS_UNTIL)
+        media = make_media(on_device, scene, damage, bank, dtype)
+        share = rate_at(moment, arguments.from_progress)
+        loss, right = trainer.step(on_device, media, share, towers_only=moment < TOWERS_UNTIL)
         losses.append(loss)
         step += 1
         if right is not None and step % 10 == 0:

@@ -20,14 +20,18 @@ DROP_GROUPS = 3
 # What can be asked when a track is missing.
 VIDEO_CATEGORIES = ("now", "past", "outside")
 AUDIO_CATEGORIES = ("audio", "outside")
+# What is learned last, asked more often for it.
+HARD_CATEGORIES = (
+    "av.screen", "av.sound", "past.before", "past.after", "describe", "audio.order", "audio.list", "audio.count", "now.size",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Mix:
     """Shares of everything in the training data; evaluation rows are other values of the same fields."""
 
-    windows: tuple[tuple[int, float], ...] = ((4, 0.16), (8, 0.26), (16, 0.4), (32, 0.18))
-    needle: float = 0.4
+    windows: tuple[tuple[int, float], ...] = ((4, 0.15), (8, 0.27), (16, 0.43), (32, 0.15))
+    needle: float = 0.3
     compressed: float = 0.7
     video_only: float = 0.04
     audio_only: float = 0.04
@@ -36,7 +40,8 @@ class Mix:
     fewest_slots: int = 12
     at_end: float = 0.3  # share of the slots asked at the very end
     drops: tuple[float, float] = (0.4, 0.2)  # share of streams with a keep ratio per stream, per slot
-    keep: tuple[float, float] = (0.06, 1.0)  # keep ratios of the deep half, drawn on a logarithmic scale
+    hard: float = 0.3  # share of the moments at which only hard categories are asked
+    keep: tuple[float, float] = (0.12, 1.0)  # keep ratios of the deep half, drawn on a logarithmic scale
     phrasing: Phrasing = "trained"
     seeds: tuple[int, int] = (0, EVALUATION_SEEDS)
 
@@ -72,16 +77,20 @@ class StreamPlan:
         return shares
 
 
-def draw_streams(mix: Mix, windows: int, random: np.random.Generator) -> list[StreamPlan]:
-    """Streams of one random length whose windows add up to at most `windows`."""
+def draw_scripts(mix: Mix, windows: int, random: np.random.Generator) -> list[Script]:
+    """Scripts of one random length whose windows add up to at most `windows`."""
     lengths, shares = zip(*mix.windows, strict=True)
     length = int(random.choice(lengths, p=np.array(shares) / sum(shares)))
-    return [draw_stream(mix, length, int(random.integers(*mix.seeds)), random) for _ in range(windows // length)]
+    return [draw_script(mix, length, random) for _ in range(windows // length)]
 
 
-def draw_stream(mix: Mix, windows: int, seed: int, random: np.random.Generator) -> StreamPlan:
-    """One stream with its turns and slots."""
-    script = make_script(seed, windows, "needle" if random.random() < mix.needle else "dense")
+def draw_script(mix: Mix, windows: int, random: np.random.Generator) -> Script:
+    """One script of `windows` windows."""
+    return make_script(int(random.integers(*mix.seeds)), windows, "needle" if random.random() < mix.needle else "dense")
+
+
+def draw_stream(mix: Mix, script: Script, random: np.random.Generator) -> StreamPlan:
+    """Turns and slots for a script."""
     modality = random.random()
     categories: Sequence[str] | None = None
     video, audio = True, True
@@ -89,15 +98,15 @@ def draw_stream(mix: Mix, windows: int, seed: int, random: np.random.Generator) 
         audio, categories = False, VIDEO_CATEGORIES
     elif modality < mix.video_only + mix.audio_only:
         video, categories = False, AUDIO_CATEGORIES
-    shape = StreamShape(2 * windows, video, audio, bool(random.random() < mix.compressed))
-    draws = Draws(seed, int(random.integers(2**31)))
+    shape = StreamShape(script.seconds, video, audio, bool(random.random() < mix.compressed))
+    draws = Draws(script.seed, int(random.integers(2**31)))
     count = int(random.choice(len(mix.turns), p=mix.turns))
     turns = [
         asked
         for cut in sorted(_cuts(shape.seconds, count, 0.0, random).tolist())
         for asked in _ask(mix, script, cut, 1, categories, draws)
     ]
-    wanted = max(mix.fewest_slots, round(mix.slots_per_window * windows))
+    wanted = max(mix.fewest_slots, round(mix.slots_per_window * script.windows))
     cuts, repeats = np.unique(_cuts(shape.seconds, wanted, mix.at_end, random), return_counts=True)
     slots = [
         asked
@@ -118,5 +127,7 @@ def _cuts(seconds: int, count: int, at_end: float, random: np.random.Generator) 
 def _ask(
     mix: Mix, script: Script, cut: int, count: int, categories: Sequence[str] | None, draws: Draws
 ) -> list[Asked]:
+    if categories is None and draws.chance(mix.hard):
+        categories = HARD_CATEGORIES
     found = questions(script, cut, draws, count, categories=categories, phrasing=mix.phrasing)
     return [Asked(cut, qa.text, qa.answer, qa.category, draws.chance(0.5)) for qa in found]

@@ -37,6 +37,7 @@ _EXAM = Mix(
     fewest_slots=24,
     at_end=1.0,
     drops=(0.0, 0.0),
+    hard=0.0,
     seeds=(EVALUATION_SEEDS, ACCEPTANCE_SEEDS),
 )
 

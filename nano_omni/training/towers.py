@@ -6,6 +6,8 @@ The modules and weights are transformers' own, and a test holds the results equa
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,6 +17,13 @@ from torch.nn import functional
 from pruner.compress import keep_audio
 
 MERGED = 7  # tokens that stay of a compressed second that is no anchor: floor(0.2 * 36)
+
+
+@cache
+def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """`function` compiled once for all layers that share its shapes, which takes a fraction of compiling whole towers."""
+    made: Callable[..., Tensor] = torch.compile(function, dynamic=False, fullgraph=True)
+    return made
 
 
 def thinker_parts(model: nn.Module) -> tuple[Any, Any, Any]:
@@ -64,17 +73,25 @@ def encode_video(visual: Any, patches: Tensor, cos: Tensor, sin: Tensor) -> Tens
     seconds, count, width = patches.shape
     kernel = visual.patch_embed.proj.weight
     x = functional.linear(patches, kernel.view(kernel.shape[0], width))
-    heads = visual.blocks[0].attn.num_heads
-    shape = (seconds, count, heads, -1)
+    run = compiled(_vision_block) if x.is_cuda else _vision_block
     for block in visual.blocks:
-        normed, attention = rms_norm(x, block.norm1), block.attn
-        query, key, value = (part(normed).view(shape).transpose(1, 2) for part in (attention.q, attention.k, attention.v))
-        mixed = functional.scaled_dot_product_attention(rotate(query, cos, sin), rotate(key, cos, sin), value)
-        x = x + attention.proj(mixed.transpose(1, 2).reshape(seconds, count, -1))
-        x = x + block.mlp(rms_norm(x, block.norm2))
+        x = run(block, x, cos, sin)
     merger = visual.merger
     merged: Tensor = merger.mlp(rms_norm(x, merger.ln_q).reshape(seconds, count // 4, -1))
     return merged
+
+
+def _vision_block(block: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    seconds, count, _ = x.shape
+    normed, attention = rms_norm(x, block.norm1), block.attn
+    query, key, value = (
+        part(normed).view(seconds, count, attention.num_heads, -1).transpose(1, 2)
+        for part in (attention.q, attention.k, attention.v)
+    )
+    mixed = functional.scaled_dot_product_attention(rotate(query, cos, sin), rotate(key, cos, sin), value)
+    x = x + attention.proj(mixed.transpose(1, 2).reshape(seconds, count, -1))
+    out: Tensor = x + block.mlp(rms_norm(x, block.norm2))
+    return out
 
 
 def encode_audio(tower: Any, mel: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from nano_omni.training.augment import CLEAN
 from nano_omni.training.batch import Batch, Batcher, Capacity
 from nano_omni.training.chat import Chat
 from nano_omni.training.decoder import dense_masks
-from nano_omni.training.forward import Thinker, make_media, visibility_of
+from nano_omni.training.forward import Thinker, make_media, make_scene, visibility_of
 from nano_omni.training.layout import StreamShape
 from nano_omni.training.mix import Asked, Mix, StreamPlan
 from nano_omni.world.render import render
@@ -113,12 +113,13 @@ def _oracle(model: Any, tokens: Any, batch: Batch, rows: Tensor) -> Tensor:
         ).logits[0]
 
 
+@pytest.mark.default
 def test_every_slot_gets_the_logits_of_its_own_conversation(model: Any, tokens: Any) -> None:
     chat = Chat.of(tokens, NanoFacts().system_prompt)
     batch = _batch(chat, StreamShape(2 * WINDOWS, compressed=False))
     thinker = Thinker(model)
     with torch.no_grad():
-        features = thinker.encode(make_media(batch, CLEAN, None, torch.float32), batch.anchors, batch.compressed)
+        features = thinker.encode(make_media(batch, make_scene(batch), CLEAN, None, torch.float32), batch.anchors, batch.compressed)
         layers = len(thinker.text.layers)
         hidden = thinker.hidden(batch.rows, features, dense_masks(visibility_of(batch), [None]) * layers)
         packed = thinker.logits(hidden, batch.labels)
@@ -141,7 +142,7 @@ def test_compressed_layout_keeps_what_the_pruner_keeps(model: Any, tokens: Any, 
     batch = _batch(chat, StreamShape(2 * WINDOWS, video, audio, compressed=True))
     thinker = Thinker(model)
     with torch.no_grad():
-        features = thinker.encode(make_media(batch, CLEAN, None, torch.float32), batch.anchors, batch.compressed)
+        features = thinker.encode(make_media(batch, make_scene(batch), CLEAN, None, torch.float32), batch.anchors, batch.compressed)
     for first, last, _ in batch.slots:
         rows = _conversation(batch, first, last)
         kind = rows[:, columns._KIND]
