@@ -104,7 +104,9 @@ def open_page(service: Service, launch: Launch) -> Iterator[Opened]:
     """Open the page in a browser with the given flags and context options; nothing may complain on its console."""
     trouble, contexts = Trouble(), []
 
-    def opened(*flags: str, url: str = service.url, script: str = "", permissions: list[str] | None = None, **options: Any) -> Page:
+    def opened(
+        *flags: str, url: str = service.url, script: str = "", permissions: list[str] | None = None, **options: Any
+    ) -> Page:
         context = launch(*flags).new_context(permissions=permissions, **options)
         context.set_default_timeout(20_000)
         contexts.append(context)

@@ -44,10 +44,11 @@ class Footage:
 
 def star_then_circle(windows: int = 7) -> Script:
     """A red star for 3 s, a bell meanwhile, then a blue circle that stays: its colour is beyond doubt from 4 s on."""
-    star, circle = make_script(9_100_010, 6), make_script(9_100_253, 6)
-    bell = next(sound for seed in range(9_200_000, 9_200_100) for sound in make_script(seed, 6).sounds if sound.kind == "bell")
-    scenes = (replace(star.scenes[1], start=0, end=3 * TICKS), replace(circle.scenes[2], start=3 * TICKS, end=2 * windows * TICKS))
-    return replace(star, windows=windows, scenes=scenes, sounds=(replace(bell, start=TICKS, level=0.5),))
+    star, circle, bell = (make_script(seed, 6) for seed in (9_100_010, 9_100_253, 9_200_000))
+    first = replace(star.scenes[1], start=0, end=3 * TICKS)
+    then = replace(circle.scenes[2], start=3 * TICKS, end=2 * windows * TICKS)
+    rung = replace(next(sound for sound in bell.sounds if sound.kind == "bell"), start=TICKS, level=0.5)
+    return replace(star, windows=windows, scenes=(first, then), sounds=(rung,))
 
 
 def film(folder: Path, script: Script, questions: Sequence[tuple[float, str]] = ()) -> Footage:

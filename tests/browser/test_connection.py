@@ -27,7 +27,9 @@ pytestmark = pytest.mark.default
 
 KEEP_PEERS = """
 globalThis.peers = [];
-globalThis.RTCPeerConnection = class extends RTCPeerConnection { constructor(...all) { super(...all); peers.push(this); } };
+globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(...all) { super(...all); peers.push(this); }
+};
 """
 
 

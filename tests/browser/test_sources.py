@@ -7,14 +7,14 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import httpx
 import imageio_ffmpeg
 import pytest
 from playwright.sync_api import Page, expect
 from websockets.sync.client import connect
 
-from tests.browser.acting import asked, expect_answer, start, type_question, wait_for_windows
+from tests.browser.acting import asked, expect_answer, expect_state, session_of, start, type_question, wait_for_windows
 from tests.browser.conftest import Opened
 from tests.browser.service import ROOT, Service
 
@@ -25,18 +25,12 @@ NO_CAPTURE = "delete HTMLMediaElement.prototype.captureStream;"
 
 
 def preview_size(page: Page) -> list[int]:
-    page.wait_for_function("document.getElementById('preview').videoWidth > 0")
-    size: list[int] = page.evaluate("(({videoWidth, videoHeight}) => [videoWidth, videoHeight])(document.getElementById('preview'))")
+    page.wait_for_function("() => document.getElementById('preview').videoWidth > 0")
+    size: list[int] = page.locator("#preview").evaluate("video => [video.videoWidth, video.videoHeight]")
     return size
 
 
-def session_view(page: Page, service: Service) -> dict[str, object]:
-    session = page.locator("body").get_attribute("data-session")
-    view: dict[str, object] = httpx.get(f"{service.url}/v1/sessions/{session}").raise_for_status().json()
-    return view
-
-
-def test_demo_clip_without_a_microphone(open_page: Opened, service: Service) -> None:
+def test_demo_clip_without_a_microphone(open_page: Opened) -> None:
     page = open_page()
     page.get_by_role("combobox", name="Source").select_option("demo")
     expect(page.get_by_role("combobox", name="Camera")).to_be_hidden()
@@ -57,7 +51,6 @@ def test_a_file_where_video_elements_cannot_be_captured(open_page: Opened) -> No
     start(page)
     wait_for_windows(page, 1)
     assert preview_size(page) == [480, 480]
-    page.keyboard.press("Tab")
     expect_answer(type_question(page, "What colour is the circle?"), "green.")
 
 
@@ -69,15 +62,30 @@ def test_the_screen(open_camera: Opened) -> None:
     expect_answer(type_question(page, "What do you see?"))
 
 
+def test_another_microphone_in_the_same_session(open_camera: Opened) -> None:
+    page = open_camera()
+    session = start(page)
+    wait_for_windows(page, 1)
+    microphone = page.get_by_role("combobox", name="Microphone")
+    microphone.select_option(label="Fake Audio Input 2")
+    wait_for_windows(page, 3)
+    microphone.select_option("none")
+    expect(page.get_by_role("meter", name="Microphone level")).to_have_js_property("value", 0)
+    wait_for_windows(page, 5)
+    expect_state(page, "live")
+    expect(page.get_by_role("alert")).to_be_empty()
+    assert session_of(page) == session
+
+
 @pytest.fixture
 def second_camera(service: Service, tmp_path: Path) -> Iterator[str]:
     """An unmodified ffmpeg that publishes the demo clip under a name."""
     name = "front-door"
-    command = [
-        imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(DEMO),
-        "-c:v", "libx264", "-profile:v", "baseline", "-preset", "ultrafast", "-bf", "0", "-g", "30", "-pix_fmt", "yuv420p",
-        "-c:a", "libopus", "-ar", "48000", "-ac", "2", "-f", "whip", f"{service.url}/whip/{name}",
-    ]  # fmt: skip
+    encode = (
+        "-c:v libx264 -profile:v baseline -preset ultrafast -bf 0 -g 30 -pix_fmt yuv420p -c:a libopus -ar 48000 -ac 2"
+    )
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(DEMO)]
+    command += [*encode.split(), "-f", "whip", f"{service.url}/whip/{name}"]
     with (tmp_path / "ffmpeg.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as camera:
         yield name
         camera.terminate()
@@ -101,7 +109,7 @@ def test_ffmpeg_is_the_camera_and_others_only_follow(second_camera: str, open_pa
         wait_for_windows(page, 2)
         entry = type_question(page, "What do you see?")
         expect_answer(entry)
-        received = []
+        received: list[dict[str, Any]] = []
         while not received or received[-1]["type"] != "answer.done":
             received.append(json.loads(subscriber.recv(timeout=20)))
     assert [event["seq"] for event in received] == list(range(1, len(received) + 1))

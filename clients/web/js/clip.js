@@ -46,9 +46,10 @@ function loaded(player) {
 function drawn(player) {
   const canvas = Object.assign(document.createElement("canvas"), { width: player.videoWidth, height: player.videoHeight });
   const brush = canvas.getContext("2d");
+  const next = player.requestVideoFrameCallback ? (then) => player.requestVideoFrameCallback(then) : requestAnimationFrame;
   const draw = () => {
     brush.drawImage(player, 0, 0, canvas.width, canvas.height);
-    if (!player.paused) player.requestVideoFrameCallback(draw);
+    if (!player.paused) next(draw);
   };
   if (canvas.width && canvas.height) draw();
   return canvas.captureStream(FRAMES_PER_SECOND);

@@ -12,6 +12,8 @@ import { Reader, Talk } from "./voice.js";
 const EXAMPLES = ["What do you see?", "What colour is the circle?", "What shape did you see first?", "What was the last sound?", "Describe the stream so far."];
 const CONNECTION = { idle: "Not connected", waiting: "Connecting…", live: "Live", lost: "Connection lost, trying again…" };
 
+const NOTHING_SEEN = new Problem({ code: "conflict", title: "Nothing has been seen yet.", remedy: "Wait until the first window appears under Memory, then ask again." });
+
 const $ = (id) => document.getElementById(id);
 const notice = new Notice($("notice"));
 const complain = (problem) => notice.show(problem);
@@ -137,7 +139,7 @@ async function ask(text) {
     notice.clear("conflict");
     return true;
   } catch (problem) {
-    complain(problem);
+    complain(problem.code === "conflict" ? NOTHING_SEEN : problem);
     return false;
   }
 }
