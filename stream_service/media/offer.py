@@ -77,13 +77,18 @@ def check_size(text: str, max_bytes: int) -> None:
 
 
 def usable_candidate(line: str) -> bool:
-    """Whether an ``a=candidate:`` line is of use to the server: UDP, with an address.
+    """Whether an ``a=candidate:`` line is of use to the server: UDP, with an address and a port that exists.
 
     Browsers that hide their addresses send names of mDNS instead (``….local``); looking those up takes up to a second
     and mostly fails. They are not needed: the browser checks *our* addresses, and ICE learns its own from that.
     """
     fields = line.split()
-    return len(fields) >= 8 and fields[2].lower() == "udp" and not fields[4].endswith(".local")
+    if len(fields) < 8 or fields[2].lower() != "udp" or fields[4].endswith(".local"):
+        return False
+    try:
+        return 0 < int(fields[5]) <= 65_535
+    except ValueError:
+        return True  # the parser will say what is wrong with it
 
 
 def _usable_lines(text: str) -> Iterator[str]:

@@ -39,6 +39,8 @@ class Targets:
         }  # fmt: skip
 
     async def __aenter__(self) -> Self:
+        self._trouble: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: self._trouble.append(context))
         self._peers = Peers(MediaSettings(bind=("127.0.0.1",), connect_s=0.3), (32, 32))
         self._sink: Any = Sink()
         self._victim = (await self._peers.publish("victim", seeds.CHROMIUM, self._sink)).etag
@@ -55,11 +57,14 @@ class Targets:
         await self._client.aclose()
         await self._service.sessions.stop(0.0)
         await self._peers.stop()
+        asyncio.get_running_loop().set_exception_handler(None)
 
     async def run(self, kind: str, seed: str) -> str:
         """One case, made from ``seed`` alone; returns how it was taken (a code or status)."""
         async with asyncio.timeout(LIMIT_S):
-            return await self.cases[kind](random.Random(seed))
+            outcome = await self.cases[kind](random.Random(seed))
+        assert not self._trouble, f"after this case, or a little before it: {self._trouble}"
+        return outcome
 
     async def sdp(self, rng: random.Random) -> str:
         """Publish an offer to a session of its own."""

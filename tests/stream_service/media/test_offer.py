@@ -121,6 +121,8 @@ def test_hidden_addresses_and_the_end_of_candidates_are_left_out() -> None:
     lines = [
         "a=candidate:1 1 udp 2113937151 9c6c1e6e-0000.local 53773 typ host",
         "a=candidate:2 1 udp 2113937151 192.0.2.7 53773 typ host",
+        "a=candidate:4 1 udp 2113937151 192.0.2.8 65536 typ host",
+        "a=candidate:5 1 udp 2113937151 192.0.2.9 -1 typ host",
         "a=candidate:3 1 tcp 1518280447 192.0.2.7 9 typ host tcptype active",
         "a=end-of-candidates",
     ]

@@ -1,0 +1,1 @@
+"""What the service does when things break: networks, cameras, processes, subscribers, and time itself."""
