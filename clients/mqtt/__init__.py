@@ -1,0 +1,1 @@
+"""Ask and listen over MQTT: a worked example on top of paho-mqtt."""
