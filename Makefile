@@ -29,8 +29,8 @@ $(VENV)/.dev: $(VENV)/.run
 run: $(VENV)/.run ## Install what is missing and serve at http://127.0.0.1:8080
 	$(BIN)/omnidrop serve --config $(CONFIG) $(ARGS)
 
-system-packages: ## Debian packages that the tests drive (a browser, a voice)
-	@scripts/system-packages chromium flite espeak-ng fonts-dejavu-core
+system-packages: ## Debian packages that the tests drive (a browser, voices, a broker, a relay)
+	@scripts/system-packages chromium flite espeak-ng fonts-dejavu-core mosquitto mosquitto-clients coturn
 
 check: $(VENV)/.dev ## Format, lint, types, import rules
 	$(BIN)/ruff check .
