@@ -1,4 +1,4 @@
-"""The ``omnidrop`` command: serve, ask a clip, stream a source to a server, make a token.
+"""The ``omnidrop`` command: serve, ask a clip, stream a source to a server, export events, make a token.
 
 Exit status: 0 done, 1 it could not be done, 2 the input was bad (arguments, configuration, clip), 130 interrupted.
 """
@@ -19,13 +19,14 @@ from pydantic import ValidationError
 
 from clients.python import cli as client
 from stream_service import app, logs
+from stream_service.answers.store_export import export
 from stream_service.api import certificate, tokens
 from stream_service.api.http import release
 from stream_service.api.security import is_loopback
 from stream_service.api.tokens import Scope
 from stream_service.ask import Asked
 from stream_service.config import Config, load
-from stream_service.errors import InvalidInput, OmniDropError, UnsupportedMedia
+from stream_service.errors import InvalidConfig, InvalidInput, OmniDropError, UnsupportedMedia
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     asking.add_argument("--json", action="store_true", help="print the answer with its figures as one JSON object")
     asking.set_defaults(run=_ask)
 
+    exporting = commands.add_parser("export", help="print a session's events as JSON lines")
+    exporting.add_argument("session", metavar="SESSION", help="id or name; of several with that name, the newest")
+    exporting.add_argument("--config", type=Path, metavar="FILE", help="YAML configuration, for its answers.log")
+    exporting.set_defaults(run=_export)
+
     streaming = commands.add_parser("stream", help="publish a file or device to a server, ask, and print events")
     client.add_arguments(streaming)
     streaming.set_defaults(run=client.stream)
@@ -74,6 +80,19 @@ def _parser() -> argparse.ArgumentParser:
     minting.add_argument("--name", default="", help="who holds it")
     minting.set_defaults(run=_token)
     return parser
+
+
+def _export(parsed: argparse.Namespace) -> int:
+    log = load(parsed.config, os.environ).answers.log
+    if log == "memory":
+        raise InvalidConfig(
+            "The events are kept in memory.",
+            field="answers.log",
+            remedy="Ask the running server: GET /v1/sessions/SESSION/events with Accept: application/x-ndjson.",
+        )
+    for line in export(log, parsed.session):
+        print(line)
+    return 0
 
 
 def _serve(parsed: argparse.Namespace) -> int:

@@ -92,7 +92,7 @@ class Fanouts:
     """The fan-out of every session, living or closed."""
 
     def __init__(self, logs: LogStore, queue: int) -> None:
-        self._logs = logs
+        self.logs = logs
         self._queue = queue
         self._live: dict[str, Fanout] = {}
 
@@ -103,14 +103,14 @@ class Fanouts:
         def finished() -> None:
             self._live.pop(session, None)
 
-        fanout = self._live[session] = Fanout(self._logs.open(opening), self._queue, on_finished=finished)
+        fanout = self._live[session] = Fanout(self.logs.open(opening), self._queue, on_finished=finished)
         return fanout
 
     async def find(self, key: str) -> Fanout | None:
         """The fan-out of the session with this id; for a closed one (also by name), one that ends after the replay."""
         if key in self._live:
             return self._live[key]
-        log = await self._logs.find(key)
+        log = await self.logs.find(key)
         return None if log is None else Fanout(log, self._queue, ended=True)
 
     def close(self, session: str, keep: bool) -> None:
@@ -119,9 +119,9 @@ class Fanouts:
         if fanout is not None:
             fanout.end()
         if keep:
-            self._logs.retire(session)
+            self.logs.retire(session)
         else:
-            self._logs.drop(session)
+            self.logs.drop(session)
 
 
 class _Subscriber:

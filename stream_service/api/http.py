@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
-from stream_service.api import access, admin, asyncapi, openapi, operations, problems, sessions, whip
+from stream_service.api import access, admin, asyncapi, history, openapi, operations, problems, sessions, whip
 from stream_service.api.gateway import Gateway
 from stream_service.api.limits import BoundedBody
 from stream_service.api.page import Page
@@ -42,7 +42,8 @@ def routed() -> FastAPI:
         docs_url=None,  # its scripts would come from another server
         redoc_url=None,
     )
-    for router in (operations.router, admin.router, access.router, whip.router, sessions.router, sessions.sockets):
+    routers = (operations.router, admin.router, access.router, whip.router, sessions.router, history.router)
+    for router in (*routers, sessions.sockets):
         app.router.routes.extend(router.routes)  # flat (include_router is not), so that the guard sees each of them
 
     @app.get("/asyncapi.json", include_in_schema=False)
