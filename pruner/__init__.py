@@ -7,6 +7,7 @@ and the layered decoder. torch and transformers are all it needs; it knows nothi
 from pruner.conversation import Conversation, ConversationReport, ConversationState
 from pruner.errors import (
     BudgetError,
+    DeviceMemoryError,
     InputError,
     PrunerError,
     ScheduleError,
@@ -14,7 +15,7 @@ from pruner.errors import (
     UnsupportedModelError,
     WeightsError,
 )
-from pruner.families.qwen2_5_omni import ModelFacts
+from pruner.families.facts import ModelFacts
 from pruner.generate import generate
 from pruner.live import Ask, LiveModel
 from pruner.options import LiveOptions, TurnOptions
@@ -29,6 +30,7 @@ __all__ = [
     "Conversation",
     "ConversationReport",
     "ConversationState",
+    "DeviceMemoryError",
     "EncodedWindow",
     "FuseReport",
     "InputError",

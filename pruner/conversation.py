@@ -11,11 +11,12 @@ from torch import Tensor
 
 from pruner.compress import AUDIO_KEEP, VIDEO_KEEP, MergeState, keep_audio, keep_video
 from pruner.decoder import Extension
+from pruner.deep import beside
 from pruner.encoder import HearingState
 from pruner.errors import BudgetError, StateError
 from pruner.eviction import EvictionReport
-from pruner.families.qwen2_5_omni import OmniModel
-from pruner.sequence import MEDIA_ID, MediaChoice, Passage, Sequencer, SequenceState
+from pruner.families.omni import OmniModel
+from pruner.sequence import MEDIA_ID, MediaChoice, Passage, Sequencer, SequenceState, media_order
 from pruner.store import FusionStore, Mark
 from pruner.windows import EncodedWindow, FuseReport, Tokens
 
@@ -148,7 +149,11 @@ class Conversation:
             end = window.start + window.seconds
             self.store.add_chunk(self._sequencer.chunk, window.start, end, seen.video, seen.audio)
         passage = self._sequencer.window(choice, new_segment=window.new_segment)
-        return PlacedWindow(self._extension(passage, _chosen(window, choice)), seen, kept, eviction)
+        extension = self._extension(passage, _chosen(window, choice))
+        if window.deep is not None:
+            deep = window.deep.flatten(0, 1)[torch.from_numpy(choice.video).to(window.deep.device)]
+            extension = replace(extension, added=beside(passage.rows, deep))
+        return PlacedWindow(extension, seen, kept, eviction)
 
     def ask(self, ids: list[int], answer: int) -> tuple[Extension, Place]:
         """Makes room for a question and an answer of at most `answer` tokens, and gives the question its place.
@@ -219,7 +224,7 @@ class Conversation:
         return report
 
     def _extension(self, passage: Passage, media: Tensor | None = None) -> Extension:
-        """Rows with their embeddings; `media` [m, hidden_size] are those of the audiovisual ones."""
+        """Rows with their embeddings; `media` [m, hidden_size] are those of the audiovisual ones, video first."""
         stack = self.model.stack
         text = passage.ids != MEDIA_ID
         embedded = stack.embed(torch.from_numpy(passage.ids[text]).to(stack.device))
@@ -227,7 +232,7 @@ class Conversation:
             return Extension(self.store, passage.rows, embedded)
         # text first, then media: where each row of the passage is in that order
         order = np.empty(len(text), dtype=np.int64)
-        order[text], order[~text] = np.arange(len(embedded)), np.arange(len(embedded), len(text))
+        order[text], order[~text] = np.arange(len(embedded)), len(embedded) + media_order(passage.rows)
         both = torch.cat((embedded, media.to(embedded.dtype)))
         return Extension(self.store, passage.rows, both[torch.from_numpy(order).to(stack.device)])
 

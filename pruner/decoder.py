@@ -13,14 +13,14 @@ in a pass waits for the device.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pruner.attention import causal_corner, causal_mask, extend, square, watch
-from pruner.deep import DeepCache, DeepPass
+from pruner.deep import DeepCache, DeepPass, add_level
 from pruner.families.stack import TextStack
 from pruner.guidance import LayerPruner
 from pruner.store import FusionStore
@@ -37,11 +37,14 @@ class Extension:
         store: which one; room was made before.
         rows: n rows of metadata.
         embeddings: [n, hidden_size], what enters layer 0.
+        added: [n, levels * hidden_size], what is added to the rows after each of the first `levels` layers, none of
+            them below the fusion depth; None for nothing.
     """
 
     store: FusionStore
     rows: TokenRows
     embeddings: Tensor
+    added: Tensor | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class LayeredDecoder:
         tail: int,
         answer: int,
         pruner: LayerPruner,
+        added: Tensor | None = None,
     ) -> Guided:
         """The one-shot form, for F = 0: a whole sequence, pruned from the first layer on.
 
@@ -118,10 +122,11 @@ class LayeredDecoder:
             hidden: [n, hidden_size] embeddings.
             positions: int64 [3, n].
             media, text: int64, which rows are audiovisual and which are not, ascending.
-            tail, answer, pruner: as in `Query`.
+            tail, answer, pruner, added: as in `Query`.
         """
         cache = self._cache(len(text), len(media), pruner, answer)
-        one = DeepPass(hidden, self._stack.angles(positions), media, text, tail=tail, pruner=pruner, cache=cache)
+        angles = self._stack.angles(positions)
+        one = DeepPass(hidden, angles, media, text, tail=tail, pruner=pruner, cache=cache, added=added)
         return self._deepen([one])[0]
 
     @torch.inference_mode()
@@ -174,6 +179,8 @@ class LayeredDecoder:
                 keys, values = rotated[layer][:, :stop], store.values[layer][:, :stop]
                 mixed.append(attention(layer, q[:, span], keys, values))
             hidden = self._stack.finish(layer, hidden, _join(mixed, 1))
+            for item, span in zip(items, spans, strict=True):
+                add_level(hidden[span], item.added, layer)
         for item, start, span in zip(items, starts, spans, strict=True):
             item.store.hidden[start : item.store.length] = hidden[span]
             item.store.settle(start)
@@ -239,8 +246,7 @@ class LayeredDecoder:
             ]
             hidden = self._stack.finish(layer, hidden, _join(mixed, 1))
             for one, span in zip(passes, spans, strict=True):
-                one.hidden = hidden[span]
-                one.drop(layer)
+                one.leave(layer, hidden[span])
         logits = self._final(passes, last)
         return [Guided(row, one.cache, one.alive) for row, one in zip(logits, passes, strict=True)]
 

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pruner.attention import causal_corner
 from pruner.families.stack import Angles, TextStack
 from pruner.guidance import LayerPruner
+from pruner.tokens import Modality, TokenRows
 
-__all__ = ["DeepCache", "DeepPass"]
+__all__ = ["DeepCache", "DeepPass", "add_level", "beside"]
+
+
+def add_level(hidden: Tensor, added: Tensor | None, layer: int) -> None:
+    """Adds, in place, what is added to rows [n, hidden_size] after `layer`: its part of `added` [n, levels * size]."""
+    size = hidden.shape[1]
+    if added is not None and (layer + 1) * size <= added.shape[1]:
+        hidden += added[:, layer * size : (layer + 1) * size]
+
+
+def beside(rows: TokenRows, video: Tensor) -> Tensor:
+    """Numbers of the video tokens among `rows` [v, width] laid beside all rows [n, width], zero beside the others."""
+    spread = video.new_zeros(len(rows), video.shape[1])
+    spread[torch.from_numpy(np.flatnonzero(rows.modality == Modality.VIDEO)).to(video.device)] = video
+    return spread
 
 
 class DeepCache:
@@ -56,6 +72,7 @@ class DeepPass:
         tail: how many of the last rows ask.
         pruner: chooses survivors.
         cache: takes keys and values.
+        added: see `pruner.decoder.Extension`; only where no layer has run yet.
 
     Attributes:
         alive: for every deep layer so far, the original row numbers of the audiovisual tokens that enter it.
@@ -72,6 +89,7 @@ class DeepPass:
         tail: int,
         pruner: LayerPruner,
         cache: DeepCache,
+        added: Tensor | None = None,
     ) -> None:
         self.hidden = hidden
         self.angles = angles
@@ -83,10 +101,17 @@ class DeepPass:
         self.corner = causal_corner(tail, hidden.dtype, hidden.device)
         self._text = text
         self._original = media
+        self._added = added
 
     def enter(self) -> None:
         """Notes who is alive, before a layer runs."""
         self.alive.append(self._original)
+
+    def leave(self, layer: int, hidden: Tensor) -> None:
+        """Takes the output of `layer` [n, hidden_size], which it may change, and removes what does not survive."""
+        add_level(hidden, self._added, layer)
+        self.hidden = hidden
+        self.drop(layer)
 
     def drop(self, layer: int) -> None:
         """Removes what does not survive `layer`, keeping the order of the sequence. Waits for nothing."""
@@ -97,6 +122,7 @@ class DeepPass:
         rows = torch.cat((self._text, media)).sort().values
         self._original = self._original[kept]
         self.hidden = self.hidden[rows]
+        self._added = self._added[rows] if self._added is not None else None
         self.angles = (self.angles[0][rows], self.angles[1][rows])
         self.media = torch.searchsorted(rows, media)
         self._text = torch.searchsorted(rows, self._text)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pruner.families.frames import fit
 from pruner.families.mel import LEFT_CONTEXT, log_mel
-from pruner.families.qwen2_5_omni import OmniModel
+from pruner.families.omni import OmniModel
 from pruner.windows import EncodedWindow, RawWindow
 
 __all__ = ["HearingState", "WindowEncoder"]
@@ -57,18 +57,27 @@ class WindowEncoder:
         results = []
         for index, (_, window) in enumerate(items):
             audio, saliency = heard.get(index, (None, None))
+            video, deep = self._levels(seen.get(index))
             results.append(
                 EncodedWindow(
                     start=window.start,
                     seconds=window.seconds,
-                    video=seen.get(index),
+                    video=video,
                     audio=audio,
                     saliency=saliency,
                     new_segment=window.new_segment,
                     compression=window.compression,
+                    deep=deep,
                 )
             )
         return results
+
+    def _levels(self, tokens: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Parts a vision tower's output into tokens and what is added to them later."""
+        if tokens is None or not self._model.facts.deepstack:
+            return tokens, None
+        width = self._model.stack.hidden_size
+        return tokens[..., :width], tokens[..., width:]
 
     def _see(self, windows: Sequence[RawWindow]) -> dict[int, Tensor]:
         """Video tokens by index of the window."""

@@ -6,6 +6,7 @@
     ├── BudgetError            a token budget or buffer too small for what it must hold
     ├── StateError             a call that the conversation's or turn's state does not allow
     ├── WeightsError           a model directory that is missing or broken
+    ├── DeviceMemoryError      a model that its device has no room for
     └── UnsupportedModelError  a model family that no adapter knows
 
 Facts are attributes, so that a caller can map them to its own wire format without parsing the text.
@@ -17,6 +18,7 @@ from pathlib import Path
 
 __all__ = [
     "BudgetError",
+    "DeviceMemoryError",
     "InputError",
     "PrunerError",
     "ScheduleError",
@@ -104,6 +106,25 @@ class WeightsError(PrunerError):
         self.path = Path(path)
         self.problem = problem
         self.remedy = remedy
+
+
+class DeviceMemoryError(PrunerError):
+    """A device without room for what must be on it; known before anything was loaded.
+
+    Attributes:
+        what: what had to fit.
+        device: name of the device.
+        needed: bytes.
+        available: bytes that are free.
+    """
+
+    def __init__(self, what: str, device: str, *, needed: int, available: int) -> None:
+        sizes = f"{needed / 2**30:.2f} GiB, {max(available, 0) / 2**30:.2f} are free on {device}"
+        super().__init__(f"{what} need {sizes}; use a smaller number format, a smaller model or another device")
+        self.what = what
+        self.device = device
+        self.needed = needed
+        self.available = available
 
 
 class UnsupportedModelError(PrunerError):

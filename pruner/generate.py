@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pruner.errors import UnsupportedModelError
-from pruner.families.qwen2_5_omni import MODEL_TYPES, text_stack
+from pruner.families.facts import family_of
+from pruner.families.omni import FAMILIES
 from pruner.oneshot import Decoding, Prompted, selected
 from pruner.policies import Everything, Policy, make
 from pruner.policies.base import raw_tokens
@@ -54,8 +54,8 @@ def generate(
     """Answers one prompt with fewer audiovisual tokens, greedily.
 
     Args:
-        model: a `Qwen2_5OmniThinkerForConditionalGeneration`, or the whole `Qwen2_5OmniForConditionalGeneration`. It is
-            not changed.
+        model: a thinker of Qwen2.5-Omni or Qwen3-Omni (`Qwen2_5OmniThinkerForConditionalGeneration`,
+            `Qwen3OmniMoeThinkerForConditionalGeneration`), or the whole model with its talker. It is not changed.
         inputs: what its processor returned, for one prompt. Images stay whole.
         retention: layer mean of the share of audiovisual tokens kept, relative to all; 1.0 keeps everything.
         policy: one of `pruner.policies.NAMES`, or a method that is already set to its retention.
@@ -71,10 +71,9 @@ def generate(
         UnsupportedModelError: another family.
     """
     thinker = getattr(model, "thinker", model)
-    if getattr(thinker.config, "model_type", None) not in MODEL_TYPES:
-        raise UnsupportedModelError(str(getattr(thinker.config, "model_type", None)), MODEL_TYPES)
-    clip = read_clip(thinker, inputs)
-    stack = text_stack(thinker, own=False)
+    family = family_of(str(getattr(thinker.config, "model_type", None)), FAMILIES)
+    clip = read_clip(family, thinker, inputs)
+    stack = family.stack(thinker, False)
     method = _policy(policy, retention, stack.layers)
     prompted = _select(clip, method)
     pruner = method.prune(prompted.asked(stack.layers))
@@ -107,7 +106,7 @@ def _until(tokens: Iterator[int], stop: frozenset[int]) -> Iterator[int]:
 def _select(clip: Clip, policy: Policy) -> Prompted:
     """The sequence of text and of the audiovisual rows that enter layer 0, in order."""
     windows = [one.window for one in clip.windows]
-    embeddings = clip.embeddings.clone()
+    embeddings, added = clip.embeddings.clone(), clip.added
     window = np.full(len(clip.ids), NONE)
     modality = np.full(len(clip.ids), Modality.TEXT)
     for number, (one, chosen) in enumerate(zip(clip.windows, policy.compress(windows), strict=True)):
@@ -115,6 +114,9 @@ def _select(clip: Clip, policy: Policy) -> Prompted:
         audio = one.audio[chosen.audio.cpu().numpy()]
         here = np.concatenate((video, audio))
         embeddings[torch.from_numpy(here).to(embeddings.device)] = selected(one.window, chosen).to(embeddings.dtype)
+        if added is not None and one.window.deep is not None:
+            rows = torch.from_numpy(video).to(added.device)
+            added[rows] = one.window.deep.flatten(0, 1)[chosen.video.to(added.device)]
         window[here], modality[video], modality[audio] = number, Modality.VIDEO, Modality.AUDIO
     kept = np.flatnonzero(~clip.media | (window != NONE))
     media = np.flatnonzero(window[kept] != NONE)
@@ -128,4 +130,5 @@ def _select(clip: Clip, policy: Policy) -> Prompted:
         raw=raw_tokens(windows),
         tail=clip.tail,
         question=clip.question,
+        added=added[index] if added is not None else None,
     )

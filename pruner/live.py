@@ -25,7 +25,8 @@ from pruner.conversation import Conversation, ConversationState, PlacedWindow, r
 from pruner.decoder import LayeredDecoder
 from pruner.encoder import WindowEncoder
 from pruner.errors import BudgetError, InputError, StateError
-from pruner.families.qwen2_5_omni import ModelFacts, OmniModel
+from pruner.families.facts import ModelFacts
+from pruner.families.omni import OmniModel
 from pruner.options import LiveOptions, TurnOptions
 from pruner.report import Record
 from pruner.store import FusionStore, StoreShape
@@ -61,18 +62,26 @@ class LiveModel:
         cls,
         path: str | Path,
         *,
+        revision: str | None = None,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         options: LiveOptions | None = None,
     ) -> LiveModel:
-        """Reads a model directory (see `OmniModel.load`).
+        """Reads a model directory or a model of the Hugging Face hub (see `OmniModel.load`).
 
         Raises:
-            WeightsError, UnsupportedModelError, InputError, ScheduleError: see `OmniModel.load` and `check`.
+            WeightsError, UnsupportedModelError, DeviceMemoryError, InputError: see `OmniModel.load`.
+            ScheduleError: see `check`.
         """
         chosen = options or LiveOptions()
         model = OmniModel.load(
-            path, device=device, dtype=dtype, fusion_depth=chosen.fusion_depth, frame_size=chosen.frame_size
+            path,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            fusion_depth=chosen.fusion_depth,
+            frame_size=chosen.frame_size,
+            frame_tokens=chosen.frame_tokens,
         )
         return cls(model, chosen)
 

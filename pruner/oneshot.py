@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from pruner.decoder import LayeredDecoder
-from pruner.families.qwen2_5_omni import OmniModel
+from pruner.deep import beside
+from pruner.families.omni import OmniModel
 from pruner.families.stack import TextStack
 from pruner.guidance import LayerPruner
 from pruner.policies.base import Asked, Policy, Selection, raw_tokens
-from pruner.sequence import MEDIA_ID, MediaChoice, Passage, Sequencer
+from pruner.sequence import MEDIA_ID, MediaChoice, Passage, Sequencer, media_order
 from pruner.windows import EncodedWindow
 
 __all__ = ["Decoding", "Prompted", "Reply", "assemble", "reply", "selected"]
@@ -32,6 +33,7 @@ class Prompted:
         raw: audiovisual tokens before compression.
         tail: how many of the last rows ask.
         question: how many of those are the question; the assistant's header follows them.
+        added: [n, levels * hidden_size] or None, as in `pruner.decoder.Extension`.
     """
 
     embeddings: Tensor
@@ -42,6 +44,7 @@ class Prompted:
     raw: int
     tail: int
     question: int
+    added: Tensor | None = None
 
     def asked(self, layers: int) -> Asked:
         """What a policy is told."""
@@ -120,6 +123,7 @@ def assemble(
         raw=raw_tokens(windows),
         tail=len(ids) + len(model.prompt.header),
         question=len(ids),
+        added=_added(whole, windows, selections),
     )
 
 
@@ -172,6 +176,7 @@ class Decoding(Iterator[int]):
             tail=prompted.tail,
             answer=limit,
             pruner=pruner,
+            added=prompted.added,
         )
         self.logits, self.alive = guided.logits, guided.alive
         self._cache, self._left = guided.cache, limit
@@ -199,5 +204,18 @@ def _embed(stack: TextStack, passage: Passage, media: Sequence[Tensor]) -> Tenso
     embeddings = torch.empty(len(passage.ids), stack.hidden_size, dtype=stack.dtype, device=stack.device)
     embeddings[text] = stack.embed(ids)
     if media:
-        embeddings[~text] = torch.cat(list(media)).to(stack.dtype)
+        order = torch.from_numpy(media_order(passage.rows)).to(stack.device)
+        embeddings[~text] = torch.cat(list(media)).to(stack.dtype)[order]
     return embeddings
+
+
+def _added(passage: Passage, windows: Sequence[EncodedWindow], selections: Sequence[Selection]) -> Tensor | None:
+    """What is added after the first layers, [n, levels * hidden_size], zero beside all but video tokens."""
+    deep = [
+        window.deep.flatten(0, 1)[chosen.video.to(window.deep.device)]
+        for window, chosen in zip(windows, selections, strict=True)
+        if window.deep is not None
+    ]
+    if not deep:
+        return None
+    return beside(passage.rows, torch.cat(deep))

@@ -90,6 +90,7 @@ class LiveOptions:
     Attributes:
         fusion_depth: layers run as the stream flows; None for the model's own.
         frame_size: height and width of the source's frames, where the model does not prescribe one.
+        frame_tokens: most video tokens a second, where the model does not prescribe a frame; None for 144.
         max_text_tokens: rows a store keeps beside audiovisual ones; the oldest turns' text leaves when it is exceeded.
         max_question_tokens: longest question.
         turn: options of questions that bring none.
@@ -98,6 +99,7 @@ class LiveOptions:
 
     fusion_depth: int | None = None
     frame_size: tuple[int, int] | None = None
+    frame_tokens: int | None = None
     max_text_tokens: int = 2048
     max_question_tokens: int = 512
     turn: TurnOptions = field(default_factory=TurnOptions)

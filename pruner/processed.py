@@ -1,4 +1,4 @@
-"""What a Qwen2.5-Omni processor returns, read back into windows of video and sound with their place in the sequence."""
+"""What a Qwen Omni processor returns, read back into windows of video and sound with their place in the sequence."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ import torch
 from torch import Tensor
 
 from pruner.errors import InputError
-from pruner.families.audio import AudioTower
+from pruner.families.family import Family
 from pruner.families.frames import MERGE
-from pruner.families.qwen2_5_omni import part
-from pruner.families.vision import VisionTower
 from pruner.windows import EncodedWindow
 
 __all__ = ["Clip", "PlacedTokens", "read_clip"]
@@ -40,6 +38,7 @@ class Clip:
         ids: int64 [n].
         embeddings: [n, hidden_size], images in place; rows of video and sound are overwritten by the caller.
         positions: int64 [3, n].
+        added: [n, levels * hidden_size], what is added to rows after the first layers, as `embeddings`; None without.
         media: bool [n], rows of video and sound.
         windows: in order of time, 2 s each.
         tail, question: as in `Prompted`.
@@ -48,6 +47,7 @@ class Clip:
 
     ids: Tensor
     embeddings: Tensor
+    added: Tensor | None
     positions: Tensor
     media: npt.NDArray[np.bool_]
     windows: list[PlacedTokens]
@@ -58,15 +58,19 @@ class Clip:
 
 @dataclass(frozen=True)
 class _Track:
-    """Tokens of one video or one sound, the rows that stand for them and the window each belongs to."""
+    """Tokens of one video or one sound, the rows that stand for them and the window each belongs to.
+
+    `saliency` is of a sound; `deep`, what is added to the tokens after the first layers, of a video.
+    """
 
     tokens: Tensor
-    saliency: Tensor | None
     rows: Rows
     window: Rows
+    saliency: Tensor | None = None
+    deep: Tensor | None = None
 
 
-def read_clip(thinker: Any, inputs: Mapping[str, Any]) -> Clip:
+def read_clip(family: Family, thinker: Any, inputs: Mapping[str, Any]) -> Clip:
     """Runs the towers over a processor's inputs for one prompt.
 
     Raises:
@@ -78,65 +82,85 @@ def read_clip(thinker: Any, inputs: Mapping[str, Any]) -> Clip:
     device = thinker.lm_head.weight.device
     row, config = ids[0].to(device), thinker.config
     embeddings = thinker.get_input_embeddings()(row)
-    _place_images(thinker, inputs, row, embeddings)
     numbers = row.cpu().numpy()
-    videos = _videos(thinker, inputs, np.flatnonzero(numbers == config.video_token_id))
-    sounds = _sounds(thinker, inputs, np.flatnonzero(numbers == config.audio_token_id))
+    added = _place_images(family, thinker, inputs, row, embeddings)
+    videos = _videos(family, thinker, inputs, np.flatnonzero(numbers == config.video_token_id))
+    if added is None and any(video.deep is not None for video in videos):
+        deep = next(video.deep for video in videos if video.deep is not None)
+        added = embeddings.new_zeros(len(row), deep.shape[-1])
+    sounds = _sounds(family, thinker, inputs, np.flatnonzero(numbers == config.audio_token_id))
     media = np.isin(numbers, (config.video_token_id, config.audio_token_id))
     tail, question, stop = _asking(thinker, numbers, media)
     return Clip(
         ids=row,
         embeddings=embeddings,
+        added=added,
         positions=_positions(thinker, inputs, videos, sounds).to(device),
         media=media,
-        windows=_windows(videos, sounds, int(config.seconds_per_chunk)),
+        windows=_windows(videos, sounds, _chunk(config)),
         tail=tail,
         question=question,
         stop=stop,
     )
 
 
-def _place_images(thinker: Any, inputs: Mapping[str, Any], ids: Tensor, embeddings: Tensor) -> None:
+def _chunk(config: Any) -> int:
+    """Seconds of a window: of Qwen2.5-Omni's interleaving; Qwen3-Omni, which takes turns every second, names none."""
+    return int(getattr(config, "seconds_per_chunk", 2))
+
+
+def _place_images(
+    family: Family, thinker: Any, inputs: Mapping[str, Any], ids: Tensor, embeddings: Tensor
+) -> Tensor | None:
+    """Puts images into the embeddings; returns what is added to the rows later, if they bring such a thing."""
     if inputs.get("pixel_values") is None:
-        return
-    tokens = [tokens.flatten(0, 1) for tokens, _ in _see(thinker, inputs["pixel_values"], inputs["image_grid_thw"])]
-    embeddings[ids == thinker.config.image_token_id] = torch.cat(tokens).to(embeddings.dtype)
+        return None
+    seen = _see(family, thinker, inputs["pixel_values"], inputs["image_grid_thw"])
+    wide, width = torch.cat([tokens.flatten(0, 1) for tokens in seen]).to(embeddings.dtype), embeddings.shape[1]
+    here = ids == thinker.config.image_token_id
+    embeddings[here] = wide[:, :width]
+    if wide.shape[1] == width:
+        return None
+    added = embeddings.new_zeros(len(ids), wide.shape[1] - width)
+    added[here] = wide[:, width:]
+    return added
 
 
-def _see(thinker: Any, pixels: Tensor, grids: Tensor) -> list[tuple[Tensor, int]]:
-    """Tokens [patches, per_patch, hidden] of each video or image, and how many there are."""
-    tower = part(thinker, "visual")
+def _see(family: Family, thinker: Any, pixels: Tensor, grids: Tensor) -> list[Tensor]:
+    """Tokens [patches, per_patch, hidden * (1 + levels)] of each video or image."""
     found = []
     start = 0
     for patches, height, width in grids.tolist():
         count = patches * height * width
-        reader = VisionTower(tower, height // MERGE, width // MERGE)
-        tokens = reader.tokens(pixels[start : start + count].to(reader.device, reader.dtype))
-        found.append((tokens, tokens.shape[0] * tokens.shape[1]))
+        reader = family.vision(thinker, height // MERGE, width // MERGE)
+        found.append(reader.tokens(pixels[start : start + count].to(reader.device, reader.dtype)))
         start += count
     return found
 
 
-def _videos(thinker: Any, inputs: Mapping[str, Any], rows: Rows) -> list[_Track]:
+def _videos(family: Family, thinker: Any, inputs: Mapping[str, Any], rows: Rows) -> list[_Track]:
     if inputs.get("pixel_values_videos") is None:
         return []
     config = thinker.config
     grids: Tensor = inputs["video_grid_thw"]
     pace = torch.as_tensor(inputs.get("video_second_per_grid", [1.0] * len(grids))).tolist()
-    seen = _see(thinker, inputs["pixel_values_videos"], grids)
+    seen = _see(family, thinker, inputs["pixel_values_videos"], grids)
+    width = int(config.text_config.hidden_size)
     tracks = []
-    for (tokens, _), seconds, here in zip(seen, pace, _shared_out(rows, [n for _, n in seen], "video"), strict=True):
+    counts = [len(tokens) * tokens.shape[1] for tokens in seen]
+    for tokens, seconds, here in zip(seen, pace, _shared_out(rows, counts, "video"), strict=True):
         ids = (np.arange(len(tokens)) * seconds * config.position_id_per_seconds).astype(np.int64)
-        window = ids // int(config.position_id_per_seconds * config.seconds_per_chunk)
-        tracks.append(_Track(tokens, None, here, window))
+        window = ids // int(config.position_id_per_seconds * _chunk(config))
+        deep = tokens[..., width:] if tokens.shape[-1] > width else None
+        tracks.append(_Track(tokens[..., :width], here, window, deep=deep))
     return tracks
 
 
-def _sounds(thinker: Any, inputs: Mapping[str, Any], rows: Rows) -> list[_Track]:
+def _sounds(family: Family, thinker: Any, inputs: Mapping[str, Any], rows: Rows) -> list[_Track]:
     if inputs.get("input_features") is None:
         return []
     config = thinker.config
-    tower = AudioTower(part(thinker, "audio_tower"))
+    tower = family.audio(thinker)
     heard = []
     for features, mask in zip(inputs["input_features"], inputs["feature_attention_mask"], strict=True):
         mel = features[:, mask.bool()].to(tower.device)
@@ -144,8 +168,8 @@ def _sounds(thinker: Any, inputs: Mapping[str, Any], rows: Rows) -> list[_Track]
         heard.append((torch.cat([one[0] for one, _ in blocks]), torch.cat([seen[0] for _, seen in blocks])))
     tracks = []
     for (tokens, saliency), here in zip(heard, _shared_out(rows, [len(t) for t, _ in heard], "audio"), strict=True):
-        window = np.arange(len(tokens)) // int(config.position_id_per_seconds * config.seconds_per_chunk)
-        tracks.append(_Track(tokens, saliency, here, window))
+        window = np.arange(len(tokens)) // int(config.position_id_per_seconds * _chunk(config))
+        tracks.append(_Track(tokens, here, window, saliency))
     return tracks
 
 
@@ -177,15 +201,17 @@ def _windows(videos: Sequence[_Track], sounds: Sequence[_Track], seconds: int) -
 
 def _window(video: _Track | None, sound: _Track | None, number: int, start: int, seconds: int) -> PlacedTokens:
     nothing = np.zeros(0, dtype=np.int64)
-    tokens = heard = saliency = None
+    tokens = deep = heard = saliency = None
     seen_rows, heard_rows = nothing, nothing
     if video is not None and (here := video.window == number).any():
-        tokens = video.tokens[torch.from_numpy(here).to(video.tokens.device)]
+        which = torch.from_numpy(here).to(video.tokens.device)
+        tokens, deep = video.tokens[which], video.deep[which] if video.deep is not None else None
         seen_rows = video.rows.reshape(len(video.tokens), -1)[here].ravel()
     if sound is not None and sound.saliency is not None and (here := sound.window == number).any():
         index = torch.from_numpy(here).to(sound.tokens.device)
         heard, saliency, heard_rows = sound.tokens[index], sound.saliency[index], sound.rows[here]
-    window = EncodedWindow(float(start), seconds, tokens, heard, saliency, new_segment=number == 0, compression=1.0)
+    first = number == 0
+    window = EncodedWindow(float(start), seconds, tokens, heard, saliency, first, compression=1.0, deep=deep)
     return PlacedTokens(window, seen_rows, heard_rows)
 
 
@@ -202,7 +228,7 @@ def _positions(thinker: Any, inputs: Mapping[str, Any], videos: Sequence[_Track]
         features.sum(-1) if features is not None else None,
         torch.as_tensor(pace) if pace is not None else None,
     )
-    positions: Tensor = found[:, 0]
+    positions: Tensor = found[:, 0].long()
     return positions
 
 

@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from pruner.families.facts import ModelFacts
 from pruner.families.positions import audio_ids, segment_end, text_ids, video_ids
 from pruner.families.prompt import Prompt
-from pruner.families.qwen2_5_omni import ModelFacts
 from pruner.tokens import NONE, Modality, Role, TokenRows
 
-__all__ = ["MEDIA_ID", "MediaChoice", "Passage", "SequenceState", "Sequencer"]
+__all__ = ["MEDIA_ID", "MediaChoice", "Passage", "SequenceState", "Sequencer", "media_order"]
 
 MEDIA_ID = -1
 """Stands for an audiovisual token in `Passage.ids`."""
@@ -47,6 +47,18 @@ class Passage:
         """The parts, one after the other; at least one."""
         rows = TokenRows.concatenate([part.rows for part in parts])
         return cls(rows, np.concatenate([part.ids for part in parts]))
+
+
+def media_order(rows: TokenRows) -> npt.NDArray[np.int64]:
+    """Where the rows' audiovisual tokens lie in a list of them by window, each window's video before its sound.
+
+    Returns:
+        int64 [m], for each audiovisual row in sequence order its place in that list.
+    """
+    chunk, modality = rows.chunk[rows.media], rows.modality[rows.media]
+    place = np.empty(len(chunk), dtype=np.int64)
+    place[np.lexsort((modality, chunk))] = np.arange(len(chunk))
+    return place
 
 
 @dataclass(frozen=True)
@@ -186,22 +198,26 @@ class Sequencer:
         return [self._wrapper(ids, Role.CLOSE, open_.number, self.state.next_id)]
 
     def _wrapper(self, ids: Sequence[int], role: Role, segment: int, at: int) -> Passage:
-        rows = self._rows(text_ids(at, len(ids), shared=True), role=role, segment=segment)
-        self.state = replace(self.state, next_id=at + 1)
+        shared = self._facts.shared_wrappers
+        rows = self._rows(text_ids(at, len(ids), shared=shared), role=role, segment=segment)
+        self.state = replace(self.state, next_id=at + (1 if shared else len(ids)))
         return Passage(rows, np.asarray(ids, dtype=np.int64))
 
     def _media(self, choice: MediaChoice) -> Passage:
         facts, open_ = self._facts, self.state.open
         assert open_ is not None, "a segment is open"
-        video = video_ids(open_.base, open_.seconds, choice.patches, facts.rows, facts.columns, facts.audio_rate)[
-            :, choice.video
-        ]
-        audio = audio_ids(open_.base, open_.seconds, choice.seconds, facts.audio_rate)[:, choice.audio]
+        video = video_ids(open_.base, open_.seconds, choice.patches, facts.rows, facts.columns, facts.audio_rate)
+        audio = audio_ids(open_.base, open_.seconds, choice.seconds, facts.audio_rate)
         chunk = self.state.chunk
-        parts = [
-            self._rows(video, Role.MEDIA, open_.number, Modality.VIDEO, chunk, choice.video),
-            self._rows(audio, Role.MEDIA, open_.number, Modality.AUDIO, chunk, choice.audio),
-        ]
+        parts = []
+        for start in range(0, choice.seconds, facts.interleave_seconds):
+            stop = start + facts.interleave_seconds
+            for ids, kept, modality, rate in (
+                (video, choice.video, Modality.VIDEO, facts.video_rate),
+                (audio, choice.audio, Modality.AUDIO, facts.audio_rate),
+            ):
+                here = kept[(kept >= rate * start) & (kept < rate * stop)]
+                parts.append(self._rows(ids[:, here], Role.MEDIA, open_.number, modality, chunk, here))
         rows = TokenRows.concatenate(parts)
         grown = replace(
             open_,

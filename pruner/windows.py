@@ -103,6 +103,8 @@ class EncodedWindow:
         video: [patches, per_patch, hidden_size] tokens; None without video.
         audio: [n, hidden_size] tokens; None without sound.
         saliency: float32 [n], attention each audio token receives in the encoder; None without sound.
+        deep: [patches, per_patch, levels * hidden_size], what is added to video tokens after each of the first decoder
+            layers; None without video, or where the family adds nothing.
     """
 
     start: float
@@ -112,6 +114,7 @@ class EncodedWindow:
     saliency: Tensor | None
     new_segment: bool
     compression: float
+    deep: Tensor | None = None
 
     @property
     def seen(self) -> Tokens:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pruner.decoder import LayeredDecoder
 from pruner.deep import DeepCache
-from pruner.families.qwen2_5_omni import OmniModel
+from pruner.families.omni import OmniModel
 from pruner.guidance import LayerPruner
 from pruner.oneshot import Prompted
 

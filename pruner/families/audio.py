@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["AudioTower"]
+__all__ = ["AudioTower", "layer_output"]
 
 
 class AudioTower:
@@ -45,28 +45,32 @@ class AudioTower:
         hidden = functional.gelu(module.conv2(hidden)).transpose(1, 2)
         hidden = hidden + module.positional_embedding.positional_embedding[: hidden.shape[1]].to(hidden.dtype)
         for layer in module.layers[:-1]:
-            hidden, _ = self._layer(layer, hidden, watch=False)
-        hidden, received = self._layer(module.layers[-1], hidden, watch=True)
+            hidden, _ = layer_output(layer, hidden, watch=False)
+        hidden, received = layer_output(module.layers[-1], hidden, watch=True)
         pooled = _pairs(hidden)
         return module.proj(module.ln_post(pooled)), _pairs(received)
 
-    @staticmethod
-    def _layer(layer: Any, hidden: Tensor, *, watch: bool) -> tuple[Tensor, Tensor]:
-        """One encoder layer; with `watch` also the attention each frame receives, float32 [B, frames]."""
-        attention = layer.self_attn
-        normed = layer.self_attn_layer_norm(hidden)
-        q, k, v = (
-            linear(normed).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
-            for linear in (attention.q_proj, attention.k_proj, attention.v_proj)
-        )
-        if watch:
-            weights = torch.softmax((q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5, dim=-1)
-            mixed, received = weights.to(v.dtype) @ v, weights.mean(dim=(1, 2))
-        else:
-            mixed, received = functional.scaled_dot_product_attention(q, k, v), hidden.new_empty(0)
-        hidden = hidden + attention.out_proj(mixed.transpose(1, 2).flatten(2))
-        wide = layer.activation_fn(layer.fc1(layer.final_layer_norm(hidden)))
-        return hidden + layer.fc2(wide), received
+
+def layer_output(layer: Any, hidden: Tensor, *, watch: bool) -> tuple[Tensor, Tensor]:
+    """One layer of a Whisper-like encoder over [B, n, width]; with `watch` also the attention each row of n receives.
+
+    Returns:
+        [B, n, width], and float32 [B, n], mean over heads and rows; empty without `watch`.
+    """
+    attention = layer.self_attn
+    normed = layer.self_attn_layer_norm(hidden)
+    q, k, v = (
+        linear(normed).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+        for linear in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    if watch:
+        weights = torch.softmax((q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5, dim=-1)
+        mixed, received = weights.to(v.dtype) @ v, weights.mean(dim=(1, 2))
+    else:
+        mixed, received = functional.scaled_dot_product_attention(q, k, v), hidden.new_empty(0)
+    hidden = hidden + attention.out_proj(mixed.transpose(1, 2).flatten(2))
+    wide = layer.activation_fn(layer.fc1(layer.final_layer_norm(hidden)))
+    return hidden + layer.fc2(wide), received
 
 
 def _pairs(x: Tensor) -> Tensor:

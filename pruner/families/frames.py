@@ -1,8 +1,8 @@
 """Camera frames to the patches a Qwen vision encoder reads.
 
-A *temporal patch* is two frames (1 s at 2 fps). A *patch* is 14 x 14 pixels of both frames, for the three colours:
-1,176 numbers. Four neighbouring patches (2 x 2) become one token; Qwen's order therefore walks the picture in blocks
-of 2 x 2.
+A *temporal patch* is two frames (1 s at 2 fps). A *patch* is 14 x 14 pixels of both frames (Qwen3-Omni: 16 x 16), for
+the three colours: 1,176 numbers. Four neighbouring patches (2 x 2) become one token; Qwen's order therefore walks the
+picture in blocks of 2 x 2.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["MERGE", "PATCH", "TEMPORAL", "fit", "grid_size", "patchify"]
+__all__ = ["HALF", "MERGE", "PATCH", "TEMPORAL", "Range", "fit", "grid_size", "patchify"]
 
 PATCH = 14
 """Pixels along a side of a patch."""
@@ -25,15 +25,17 @@ MERGE = 2
 TEMPORAL = 2
 """Frames in a temporal patch."""
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+Range = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Mean and standard deviation of the three colours, of 1, that an encoder takes as 0 and 1."""
+
+CLIP: Range = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+HALF: Range = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @lru_cache(maxsize=4)
-def _scale(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Factor and offset that take a byte to CLIP's normal range, each float32 [3]."""
-    mean = torch.tensor(CLIP_MEAN, dtype=torch.float64)
-    std = torch.tensor(CLIP_STD, dtype=torch.float64)
+def _scale(device: torch.device, normal: Range) -> tuple[Tensor, Tensor]:
+    """Factor and offset that take a byte to the encoder's normal range, each float32 [3]."""
+    mean, std = (torch.tensor(values, dtype=torch.float64) for values in normal)
     return (1.0 / (255.0 * std)).float().to(device), (-mean / std).float().to(device)
 
 
@@ -75,23 +77,25 @@ def fit(frames: Tensor, height: int, width: int) -> Tensor:
     return functional.pad(bytes_, padding).permute(0, 2, 3, 1).contiguous()
 
 
-def patchify(frames: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Patches of `B` streams in the order Qwen2-VL's vision encoder reads them.
+def patchify(frames: Tensor, *, dtype: torch.dtype = torch.float32, patch: int = PATCH, normal: Range = CLIP) -> Tensor:
+    """Patches of `B` streams in the order Qwen's vision encoders read them.
 
     Args:
-        frames: uint8 [B, T, H, W, 3] RGB; T even, H and W multiples of 28.
+        frames: uint8 [B, T, H, W, 3] RGB; T even, H and W multiples of `2 * patch`.
+        patch: pixels along a side.
+        normal: see `Range`.
 
     Returns:
-        [B * T/2 * H/14 * W/14, 1176] of `dtype`; inside a row: colour, frame, row, column.
+        [B * T/2 * H/patch * W/patch, 6 * patch * patch] of `dtype`; inside a row: colour, frame, row, column.
     """
     batch, count, height, width, colours = frames.shape
-    block = PATCH * MERGE
+    block = patch * MERGE
     if count % TEMPORAL or height % block or width % block or colours != 3:
         raise ValueError(f"frames must be [B, even T, multiple of {block}, multiple of {block}, 3], got {frames.shape}")
-    factor, offset = _scale(frames.device)
+    factor, offset = _scale(frames.device, normal)
     scaled = frames.float().mul_(factor).add_(offset).to(dtype)
     blocks = scaled.view(
-        batch * (count // TEMPORAL), TEMPORAL, height // block, MERGE, PATCH, width // block, MERGE, PATCH, colours
+        batch * (count // TEMPORAL), TEMPORAL, height // block, MERGE, patch, width // block, MERGE, patch, colours
     )
     ordered = blocks.permute(0, 2, 5, 3, 6, 8, 1, 4, 7)
-    return ordered.reshape(-1, colours * TEMPORAL * PATCH * PATCH)
+    return ordered.reshape(-1, colours * TEMPORAL * patch * patch)

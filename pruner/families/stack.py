@@ -53,34 +53,73 @@ class _Joined:
         return functional.linear(x, self._weight, self._bias)
 
 
+class _Dense:
+    """A gated MLP."""
+
+    def __init__(self, module: Any, *, own: bool) -> None:
+        self._gate_up = _Joined([module.gate_proj, module.up_proj], own=own)
+        self._down: nn.Linear = module.down_proj
+
+    def __call__(self, x: Tensor) -> Tensor:
+        gate, up = self._gate_up(x).chunk(2, dim=-1)
+        output: Tensor = self._down(functional.silu(gate) * up)
+        return output
+
+
+class _Experts:
+    """A mixture of gated MLPs, of which every row goes through the `top` most probable (Qwen3-MoE).
+
+    The experts' products are transformers', which has a grouped kernel for each device; the routing is ours, so that
+    it is as exact as the rest of a model in fp64.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self._experts = module.experts
+        self._router: Tensor = module.gate.weight
+        self._top: int = module.gate.top_k
+        self._normalised: bool = module.gate.norm_topk_prob
+
+    def __call__(self, x: Tensor) -> Tensor:
+        wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+        odds = torch.softmax(functional.linear(x, self._router), dim=-1, dtype=wide)
+        share, chosen = odds.topk(self._top, dim=-1)
+        if self._normalised:
+            share = share / share.sum(dim=-1, keepdim=True)
+        output: Tensor = self._experts(x, chosen, share.to(x.dtype))
+        return output
+
+
 class _Layer:
-    """Weights of one decoder layer."""
+    """Weights of one decoder layer; `norms` are those of queries and keys, where the family has them."""
 
     def __init__(self, module: Any, *, own: bool) -> None:
         attention, mlp = module.self_attn, module.mlp
         self.before_attention: Tensor = module.input_layernorm.weight
         self.before_mlp: Tensor = module.post_attention_layernorm.weight
         self.qkv = _Joined([attention.q_proj, attention.k_proj, attention.v_proj], own=own)
+        self.norms: tuple[Tensor, Tensor] | None = None
+        if hasattr(attention, "q_norm"):
+            self.norms = (attention.q_norm.weight, attention.k_norm.weight)
         self.output: nn.Linear = attention.o_proj
-        self.gate_up = _Joined([mlp.gate_proj, mlp.up_proj], own=own)
-        self.down: nn.Linear = mlp.down_proj
+        self.mlp: _Dense | _Experts = _Experts(mlp) if hasattr(mlp, "experts") else _Dense(mlp, own=own)
 
 
 class TextStack:
-    """Embedding, layers, rotary angles, last norm and head of a Qwen2-style decoder.
+    """Embedding, layers, rotary angles, last norm and head of a Qwen2 or Qwen3 decoder, dense or with experts.
 
     Args:
         model: transformers' text model, with `embed_tokens`, `layers` and `norm`.
         head: the linear map from hidden states to logits.
         config: its `text_config`.
         own: whether the modules may be rearranged in memory (see `_Joined`).
+        interleaved: how the three axes share the rotary pairs: in turns (Qwen3), or a block each (Qwen2.5).
 
     Attributes:
         layers: number of decoder layers L.
         heads, kv_heads, head_dim, hidden_size, vocabulary: shapes.
     """
 
-    def __init__(self, model: Any, head: nn.Linear, config: Any, *, own: bool) -> None:
+    def __init__(self, model: Any, head: nn.Linear, config: Any, *, own: bool, interleaved: bool = False) -> None:
         self._model = model
         self._head = head
         self._layers = [_Layer(layer, own=own) for layer in model.layers]
@@ -93,10 +132,10 @@ class TextStack:
         self.vocabulary = int(config.vocab_size)
         self.dtype: torch.dtype = head.weight.dtype
         self.device: torch.device = head.weight.device
-        self._frequencies, self._axes = self._rotary(config.rope_parameters)
+        self._frequencies, self._axes = self._rotary(config.rope_parameters, interleaved)
         self._splits = [count * self.head_dim for count in (self.heads, self.kv_heads, self.kv_heads)]
 
-    def _rotary(self, parameters: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def _rotary(self, parameters: dict[str, Any], interleaved: bool) -> tuple[Tensor, Tensor]:
         """Angle per position id of each of the head_dim/2 pairs, and the axis (0, 1, 2) whose id it takes."""
         # transformers computes angles in fp32 for every dtype; in fp64 ours are exact to fp64
         wide = torch.float64 if self.dtype == torch.float64 else torch.float32
@@ -104,6 +143,10 @@ class TextStack:
         frequencies = 1.0 / (float(parameters["rope_theta"]) ** exponent)
         sections = parameters.get("mrope_section", [self.head_dim // 2])
         axes = torch.cat([torch.full((size,), index % 3) for index, size in enumerate(sections)])
+        if interleaved:
+            axes = torch.zeros(self.head_dim // 2, dtype=torch.int64)
+            for axis in (1, 2):
+                axes[axis : 3 * sections[axis] : 3] = axis
         return frequencies.to(self.device), axes.to(self.device)
 
     def embed(self, ids: Tensor) -> Tensor:
@@ -129,22 +172,25 @@ class TextStack:
         return self.rotate(keys, self.angles(positions))
 
     def project(self, layer: int, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries [heads, n, head_dim] and un-rotated keys and values [kv_heads, n, head_dim] of [n, hidden_size]."""
+        """Queries [heads, n, head_dim] and un-rotated keys and values [kv_heads, n, head_dim] of [n, hidden_size].
+
+        Queries and keys are normed where the family does so, which is before the rotation.
+        """
         weights = self._layers[layer]
         joined = weights.qkv(self._norm(hidden, weights.before_attention))
         q, k, v = (
             part.view(len(hidden), -1, self.head_dim).transpose(0, 1)
             for part in torch.split(joined, self._splits, dim=-1)
         )
+        if weights.norms is not None:
+            q, k = (self._norm(part, weight) for part, weight in zip((q, k), weights.norms, strict=True))
         return q, k, v
 
     def finish(self, layer: int, hidden: Tensor, attended: Tensor) -> Tensor:
         """The layer's output [n, hidden_size] from its input and its heads' attention output [heads, n, head_dim]."""
         weights = self._layers[layer]
         hidden = hidden + weights.output(attended.transpose(0, 1).flatten(1))
-        gate, up = weights.gate_up(self._norm(hidden, weights.before_mlp)).chunk(2, dim=-1)
-        output: Tensor = hidden + weights.down(functional.silu(gate) * up)
-        return output
+        return hidden + weights.mlp(self._norm(hidden, weights.before_mlp))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores over the vocabulary [n, vocabulary] from the last layer's output [n, hidden_size]."""
@@ -152,4 +198,4 @@ class TextStack:
         return scores
 
     def _norm(self, hidden: Tensor, weight: Tensor) -> Tensor:
-        return functional.rms_norm(hidden, (self.hidden_size,), weight, self._eps)
+        return functional.rms_norm(hidden, weight.shape, weight, self._eps)

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoTokenizer, Qwen2_5OmniThinkerForConditionalGeneration
 
 from pruner import LiveModel
-from pruner.families.qwen2_5_omni import OmniModel
+from pruner.families.omni import OmniModel
 
 from .pair import Pair
 from .reference import Weights

@@ -10,7 +10,8 @@ import torch
 from pruner import LiveModel
 from pruner.families.audio import AudioTower
 from pruner.families.frames import patchify
-from pruner.families.qwen2_5_omni import OmniModel, part
+from pruner.families.omni import OmniModel
+from pruner.families.qwen2_5_omni import part
 from pruner.families.vision import VisionTower
 
 

@@ -1,0 +1,43 @@
+"""Memory that a device still has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+__all__ = ["available_bytes"]
+
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/sys/fs/cgroup")
+_UNKNOWN = 1 << 62  # where nothing says, nothing is refused
+
+
+def available_bytes(device: torch.device, *, meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
+    """Bytes that this process may still take on `device`.
+
+    Of a CPU: the least of what the machine has available and what is left of a container's limit (cgroup v2).
+    """
+    if device.type == "cuda":
+        free: int = torch.cuda.mem_get_info(device)[0]
+        return free
+    return min(_machine(meminfo), _container(cgroup))
+
+
+def _machine(meminfo: Path) -> int:
+    try:
+        fields = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
+        return 1024 * int(fields["MemAvailable"].split()[0])
+    except (OSError, KeyError):
+        return _UNKNOWN
+
+
+def _container(cgroup: Path) -> int:
+    try:
+        limit = (cgroup / "memory.max").read_text(encoding="ascii").strip()
+        used = int((cgroup / "memory.current").read_text(encoding="ascii"))
+        # pages of files that the kernel gives up at once
+        statistics = dict(line.split() for line in (cgroup / "memory.stat").read_text(encoding="ascii").splitlines())
+        return _UNKNOWN if limit == "max" else int(limit) - used + int(statistics.get("inactive_file", 0))
+    except OSError:
+        return _UNKNOWN

@@ -1,0 +1,124 @@
+"""Loading a thinker of any known family, with everything that can be wrong said before a weight is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from pruner.errors import WeightsError
+from pruner.families.checkpoint import Checkpoint
+from pruner.families.facts import ModelFacts, family_of, read_facts
+from pruner.families.family import Family
+from pruner.families.hub import locate
+from pruner.families.prompt import Prompt
+from pruner.families.qwen2_5_omni import QWEN2_5_OMNI
+from pruner.families.qwen3_omni import QWEN3_OMNI
+
+__all__ = ["FAMILIES", "MODEL_TYPES", "OmniModel"]
+
+FAMILIES = (QWEN2_5_OMNI, QWEN3_OMNI)
+MODEL_TYPES = tuple(name for family in FAMILIES for name in family.model_types)
+
+
+class OmniModel:
+    """A loaded thinker, taken apart into what streaming needs.
+
+    Attributes:
+        facts, stack, vision, audio, prompt: see their classes.
+        thinker: the transformers model.
+    """
+
+    def __init__(self, thinker: Any, facts: ModelFacts, prompt: Prompt, *, own: bool = True) -> None:
+        family = family_of(facts.model_type, FAMILIES)
+        self.thinker = thinker
+        self.facts = facts
+        self.prompt = prompt
+        self.stack = family.stack(thinker, own)
+        self.vision = family.vision(thinker, facts.rows, facts.columns)
+        self.audio = family.audio(thinker)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        revision: str | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        fusion_depth: int | None = None,
+        frame_size: tuple[int, int] | None = None,
+        frame_tokens: int | None = None,
+    ) -> OmniModel:
+        """Reads a model in Hugging Face layout: a thinker, or the thinker out of a whole Omni model.
+
+        Args:
+            path: directory with `config.json`, `*.safetensors`, the tokenizer and, optionally, `omnidrop.json`; or a
+                name on the Hugging Face hub.
+            revision: branch, tag or commit of a hub model.
+            device, dtype: where and as what the weights are kept.
+            fusion_depth, frame_size, frame_tokens: see `read_facts`.
+
+        Raises:
+            WeightsError: the directory or a part of it is missing, unreadable or quantised.
+            UnsupportedModelError: another family.
+            DeviceMemoryError: the weights do not fit; nothing was loaded.
+            InputError: see `read_facts`.
+        """
+        directory = locate(path, MODEL_TYPES, revision=revision)
+        facts = read_facts(
+            directory, FAMILIES, fusion_depth=fusion_depth, frame_size=frame_size, frame_tokens=frame_tokens
+        )
+        checkpoint = Checkpoint.read(directory)
+        checkpoint.check_room(torch.device(device), dtype)
+        prompt = _read_prompt(directory)
+        thinker = _load_thinker(checkpoint, family_of(facts.model_type, FAMILIES), torch.device(device), dtype)
+        return cls(thinker, facts, prompt)
+
+
+def _read_prompt(directory: Path) -> Prompt:
+    from transformers import AutoTokenizer, GenerationConfig
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(directory))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise WeightsError(directory, f"holds no tokenizer that can be read ({error})", "fetch it again") from error
+    described = (directory / "generation_config.json").exists()
+    stop = GenerationConfig.from_pretrained(str(directory)).eos_token_id if described else None
+    return Prompt(tokenizer, str(directory), stop if isinstance(stop, list) else [] if stop is None else [stop])
+
+
+def _load_thinker(checkpoint: Checkpoint, family: Family, device: torch.device, dtype: torch.dtype) -> Any:
+    import transformers
+
+    kind = getattr(transformers, family.thinker, None)
+    if kind is None:
+        remedy = f"install a version that has {family.thinker}"
+        raise WeightsError(checkpoint.directory, "needs a newer transformers", remedy)
+    try:
+        config = kind.config_class.from_pretrained(str(checkpoint.directory))
+        tensors = checkpoint.tensors(device, dtype)
+        thinker, found = kind.from_pretrained(
+            None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True
+        )
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        problem = f"cannot be loaded ({error})"
+        raise WeightsError(checkpoint.directory, problem, "fetch the weights again") from error
+    for what in ("missing", "mismatched"):
+        names = sorted(str(name) for name in found[f"{what}_keys"])
+        if names:
+            # transformers would go on with random weights
+            problem = f"cannot be loaded: {len(names)} tensors are {what}, such as {names[0]}"
+            raise WeightsError(checkpoint.directory, problem, "fetch the weights again")
+    _read_generation(thinker, checkpoint.directory)
+    return thinker.to(device).eval().requires_grad_(False)
+
+
+def _read_generation(thinker: Any, directory: Path) -> None:
+    """Generation settings beside the weights, which transformers reads only with the weights."""
+    from transformers import GenerationConfig
+
+    if (directory / "generation_config.json").exists():
+        thinker.generation_config = GenerationConfig.from_pretrained(str(directory))
