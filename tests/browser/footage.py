@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 640, 480
 RATE = 16_000
 CAMERA_FPS = 30
 """What Chromium assumes of an .mjpeg file."""
-DRAWN_FPS = 10
+DRAWN_FPS = 5
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,9 @@ def test_a_file_where_video_elements_cannot_be_captured(open_page: Opened) -> No
     page.get_by_role("combobox", name="Microphone").select_option("none")
     page.get_by_role("button", name="Video file").set_input_files(DEMO)
     start(page)
-    wait_for_windows(page, 1)
+    wait_for_windows(page, 2)  # the clip shows an orange circle from 2 s to 8 s
     assert preview_size(page) == [480, 480]
-    expect_answer(type_question(page, "What colour is the circle?"), "green.")
+    expect_answer(type_question(page, "What colour is the circle?"), "orange.")
 
 
 def test_the_screen(open_camera: Opened) -> None:
