@@ -1,6 +1,7 @@
 """nano-omni: the built-in model, a Qwen2.5-Omni thinker of 15 M parameters trained on procedural audiovisual scenes.
 
-`weights_dir()` is where the shipped checkpoint lives; `facts()` reads what training and serving must agree on to the byte.
+`weights_dir()` is where the shipped checkpoint lives; `facts()` reads what training and serving must agree on to the
+byte.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ FACTS_FILE = "omnidrop.json"
 class NanoFacts:
     """What the weights were trained with, as `omnidrop.json` beside them says it.
 
-    `frame_size` is in pixels (square frames), `fps` in frames per second, `sample_rate` in Hz, `segment_windows` in windows of
-    2 s; `fusion_depth` is the first decoder layer after which audiovisual tokens may be dropped plus one.
+    `frame_size` is in pixels (square frames), `fps` in frames per second, `sample_rate` in Hz, `segment_windows` in
+    windows of 2 s; `fusion_depth` is the first decoder layer after which audiovisual tokens may be dropped plus one.
     """
 
     system_prompt: str = "You watch and hear a live stream. Answer briefly."

@@ -1,6 +1,7 @@
-"""Make a fresh nano-omni: tokenizer, configuration, initialised weights and facts, in one directory transformers can load.
+"""Make a fresh nano-omni: tokenizer, configuration, initialised weights and facts, in one directory transformers can
+load.
 
-    python -m nano_omni.build --out DIR --seed 0 [--tiny]
+python -m nano_omni.build --out DIR --seed 0 [--tiny]
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from nano_omni.world.draws import Draws
 from nano_omni.world.questions import questions
 from nano_omni.world.script import make_script
 
-# The longest temporal period is 2π·θ^(15/32) position ids; at 25 ids a second, θ = 1e6 gives 163 s: 64 windows stay distinct,
-# where 1e5 would fold at 28.
+# The longest temporal period is 2π·θ^(15/32) position ids; at 25 ids a second, θ = 1e6 gives 163 s: 64 windows stay
+# distinct, where 1e5 would fold at 28.
 ROPE_THETA = 1e6
 CORPUS_STREAMS = 400
 
@@ -89,7 +90,8 @@ def make_config(tokens: PreTrainedTokenizerFast, *, tiny: bool = False) -> Qwen2
 
 
 def initialise(model: Qwen2_5OmniThinkerForConditionalGeneration, seed: int) -> None:
-    """Draw every weight from `seed`: embeddings 0.5, head 0.005, residual outputs 0, other matrices 1/√fan-in, biases 0."""
+    """Draw every weight from `seed`: embeddings 0.5, head 0.005, residual outputs 0, other matrices 1/√fan-in, biases
+    0."""
     generator = torch.Generator().manual_seed(seed)
     residual_outputs = ("o_proj", "down_proj", "attn.proj", "out_proj", "fc2")
     with torch.no_grad():
@@ -105,12 +107,14 @@ def initialise(model: Qwen2_5OmniThinkerForConditionalGeneration, seed: int) -> 
 
 
 def _layer_path(name: str) -> str:
-    """Module path without the parts in which transformers versions differ, so that every version draws the same weights."""
+    """Module path without the parts in which transformers versions differ, so that every version draws the same
+    weights."""
     return name.replace("language_model.", "").removeprefix("model.")
 
 
 def corpus(streams: int = CORPUS_STREAMS) -> Iterator[str]:
-    """Text the tokenizer learns from: questions and answers of the first `streams` training streams, and the chat's own words."""
+    """Text the tokenizer learns from: questions and answers of the first `streams` training streams, and the chat's
+    own words."""
     for seed in range(streams):
         yield f"system\n{NanoFacts().system_prompt}\nuser\nassistant\n"
         script = make_script(seed, 8, "needle" if seed % 4 == 0 else "dense")

@@ -1,10 +1,11 @@
 """Measure nano-omni: exact match on held-out scenes, through transformers' own decoder.
 
-    python -m nano_omni.evaluate --windows 4 8 16 --streams 16 --seed 0 [--compressed] [--damaged] [--live] [--device cpu]
+    python -m nano_omni.evaluate --windows 4 8 16 --streams 16 --seed 0 [--compressed] [--damaged] [--live] [--device
+    cpu]
 
-Each question is put alone at the end of its conversation and answered greedily over transformers' key/value cache, or, with
-`--live`, by the pruner as the service does it (fuse window by window, guide, decode). Prints a table and one JSON line.
-Streams come from seeds 8,000,000 to 8,999,999, which training never sees.
+Each question is put alone at the end of its conversation and answered greedily over transformers' key/value cache,
+or, with `--live`, by the pruner as the service does it (fuse window by window, guide, decode). Prints a table and one
+JSON line. Streams come from seeds 8,000,000 to 8,999,999, which training never sees.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ import torch
 from torch import Tensor
 
 from nano_omni import facts, weights_dir
-from nano_omni.training import layout as columns
 from nano_omni.training.augment import CLEAN, RATE, Damage, damage_audio, damage_video
 from nano_omni.training.batch import BLOCK, Batch, Batcher, Capacity, build_layout
 from nano_omni.training.chat import Chat
 from nano_omni.training.forward import Features, Thinker, preprocess
-from nano_omni.training.loop import load
+from nano_omni.training.layout import NO_LABEL, Column
 from nano_omni.training.mix import Asked, Mix, StreamPlan, draw_script, draw_stream
 from nano_omni.training.rows import main_rows
+from nano_omni.training.trainer import load
 from nano_omni.world.render import render
 from nano_omni.world.sound import synthesise
 from pruner.live import Ask, LiveModel
@@ -80,8 +81,8 @@ class Examiner:
         for first, last, asked in batch.slots:
             assert isinstance(asked, Asked)
             rows = batch.rows[first:last]
-            prompt = rows[: int((rows[:, columns._LABEL] == columns.NO_LABEL).sum()) + 1]
-            limit = int(rows[0, columns._LIMIT])
+            prompt = rows[: int((rows[:, Column.LABEL] == NO_LABEL).sum()) + 1]
+            limit = int(rows[0, Column.LIMIT])
             found.append((asked, self._decode(torch.cat([batch.rows[:limit], prompt]), features)))
         return found
 
@@ -113,23 +114,25 @@ class LiveExaminer(Examiner):
 
     @torch.no_grad()
     def answers(self, plan: StreamPlan) -> list[tuple[Asked, str]]:
-        """As `Examiner.answers`; the stream is fused once and every question asked of it, each in its own conversation."""
+        """As `Examiner.answers`; the stream is fused once, and each question leaves no trace in it."""
         batch = self.pack(plan)
         frames, samples = (part[0].cpu().numpy() for part in self.media(plan, batch))
-        found = []
-        for asked in plan.slots:
-            conversation = self._live.open(budget=_BUDGET)
-            for start in range(0, asked.cut, 2):
+        conversation, heard, found = self._live.open(budget=_BUDGET), 0, []
+        for asked in sorted(plan.slots, key=lambda slot: slot.cut):
+            for start in range(heard, asked.cut, 2):
                 end = min(start + 2, asked.cut)
                 window = RawWindow(float(start), frames[2 * start : 2 * end], samples[start * RATE : end * RATE])
-                self._live.fuse(list(zip([conversation], self._live.encode([(conversation, window)]), strict=True)))
+                (encoded,) = self._live.encode([(conversation, window)])
+                self._live.fuse([(conversation, encoded)])
+            heard = asked.cut
             (turn,) = self._live.guide([Ask(conversation, asked.text, self._options)])
             text, done = "", False
             while not done:
                 (step,) = self._live.step([turn])
                 text, done = text + step.text, step.done
+            self._live.commit(turn, published=0)  # as if nothing had been said: every question is the first
             found.append((asked, text))
-            conversation.close()
+        conversation.close()
         return found
 
 
@@ -157,7 +160,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights", type=Path, default=weights_dir())
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--compressed", action="store_true", help="with the intra-modality compression the service uses")
+    parser.add_argument(
+        "--compressed", action="store_true", help="with the intra-modality compression the service uses"
+    )
     parser.add_argument("--damaged", action="store_true", help="with the training's mix of live conditions (no speech)")
     parser.add_argument("--live", action="store_true", help="through the pruner")
     parser.add_argument("--deep-share", type=float, default=0.3, help="with --live: share of tokens in the deep half")
@@ -177,7 +182,9 @@ def main() -> None:
         counts = score(examiner, plans(mix, windows, arguments.streams, arguments.seed))
         good, total = (sum(pair[i] for pair in counts.values()) for i in (0, 1))
         by = {name: round(pair[0] / pair[1], 4) for name, pair in sorted(counts.items())}
-        result["rows"].append({"windows": windows, "n": total, "exact": round(good / max(total, 1), 4), "by_category": by})
+        result["rows"].append(
+            {"windows": windows, "n": total, "exact": round(good / max(total, 1), 4), "by_category": by}
+        )
         print(f"{windows:3d} windows  {total:5d} questions  {100 * good / max(total, 1):6.2f} % exact")
         for name, (right, count) in sorted(counts.items()):
             print(f"    {name:16s} {right:5d} / {count:<5d} {100 * right / count:6.1f} %")

@@ -21,7 +21,8 @@ AUDIO_BOS = "<|audio_bos|>"
 AUDIO_EOS = "<|audio_eos|>"
 SPECIAL_TOKENS = (PAD, IM_START, IM_END, AUDIO, IMAGE, VIDEO, VISION_BOS, VISION_EOS, AUDIO_BOS, AUDIO_EOS)
 
-# Qwen2's pre-tokenisation: contractions, words with at most one leading mark, single digits, runs of marks, white space.
+# Qwen2's pre-tokenisation: contractions, words with at most one leading mark, single digits, runs of marks, white
+# space.
 _PIECES = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -30,7 +31,8 @@ _PIECES = (
 def train_tokenizer(corpus: Iterable[str], vocabulary_size: int = VOCABULARY_SIZE) -> PreTrainedTokenizerFast:
     """Learn the merges from `corpus` (same corpus, same tokenizer) and wrap them for transformers.
 
-    Ids: the ten special tokens, then the 256 bytes, then the merges; fewer than `vocabulary_size` if the corpus is too small.
+    Ids: the ten special tokens, then the 256 bytes, then the merges; fewer than `vocabulary_size` if the corpus is
+    too small.
     """
     core = Tokenizer(models.BPE(byte_fallback=False))
     core.normalizer = normalizers.NFC()

@@ -1,8 +1,9 @@
 """What a camera, a microphone and a network do to a stream, simulated on the device for a whole batch at once.
 
-Pictures: exposure, gamma, sensor noise, letterboxing, frames that freeze, and a transform codec at low bitrate (8 x 8 cosine
-blocks, coarse quantisation, subsampled chroma, lost resolution). Sound: speech over the scene, gain, noise, clipping, band
-limits, signal-dependent coding noise, lost packets, an echo. Every effect hits a share of the streams only.
+Pictures: exposure, gamma, sensor noise, letterboxing, frames that freeze, and a transform codec at low bitrate (8 x 8
+cosine blocks, coarse quantisation, subsampled chroma, lost resolution). Sound: speech over the scene, gain, noise,
+clipping, band limits, signal-dependent coding noise, lost packets, an echo. Every effect hits a share of the streams
+only.
 """
 
 from __future__ import annotations
@@ -58,15 +59,12 @@ def _uniform(shape: tuple[int, ...], low: float, high: float, device: torch.devi
 def damage_video(frames: Tensor, damage: Damage) -> Tensor:
     """Damage uint8 [B, F, 168, 168, 3]; returns a new tensor of that shape and type."""
     count, device = frames.shape[0], frames.device
-    if (some := _chosen(count, damage.freeze, device)).numel():
-        frames = _freeze(frames, some)
-    else:
-        frames = frames.clone()
+    frames = _freeze(frames, _chosen(count, damage.freeze, device))
     light = partial(_light, most=damage.brightness)
     effects = (damage.box, _box), (damage.codec, _codec), (damage.camera_noise, _camera_noise), (damage.light, light)
     for share, effect in effects:
         some = _chosen(count, share, device)
-        for part in some.split(_STREAMS_AT_ONCE) if some.numel() else ():
+        for part in torch.split(some, _STREAMS_AT_ONCE) if some.numel() else ():
             frames[part] = _bytes(effect(_planes(frames[part]), len(part)), frames[part].shape)
     return frames
 
@@ -100,7 +98,9 @@ def _box(planes: Tensor, streams: int) -> Tensor:
     """Shrink the scene into a frame with black bars, mostly to 3/4 (a square scene in a letterboxed 4:3 picture)."""
     device, frames = planes.device, len(planes) // streams
     scale = torch.where(
-        torch.rand(streams, device=device) < 0.6, torch.full((), 0.75, device=device), _uniform((streams,), 0.6, 1.0, device)
+        torch.rand(streams, device=device) < 0.6,
+        torch.full((), 0.75, device=device),
+        _uniform((streams,), 0.6, 1.0, device),
     )
     theta = torch.zeros((streams, 2, 3), device=device)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / scale
@@ -124,7 +124,9 @@ def _codec(planes: Tensor, streams: int) -> Tensor:
     coarse = functional.avg_pool2d(chroma, 4)
     step = torch.exp(_uniform((streams,), math.log(0.01), math.log(0.2), device))
     luma = _quantise(luma[:, None], _each(step, frames), SIDE // 8)
-    chroma = functional.interpolate(coarse + _each(step, frames) * 0.15 * torch.randn_like(coarse), size=(SIDE, SIDE), mode="bilinear")
+    chroma = functional.interpolate(
+        coarse + _each(step, frames) * 0.15 * torch.randn_like(coarse), size=(SIDE, SIDE), mode="bilinear"
+    )
     blue, red = chroma[:, :1] + luma, chroma[:, 1:] + luma
     green = (luma - _LUMA[0] * red - _LUMA[2] * blue) / _LUMA[1]
     return torch.cat([red, green, blue], 1)
@@ -173,8 +175,8 @@ class SpeechBank:
 def damage_audio(samples: Tensor, quietest: Tensor, damage: Damage, bank: SpeechBank | None) -> Tensor:
     """Damage float32 [B, N] in [-1, 1]; returns a new tensor.
 
-    `quietest` [B] is the peak level of each stream's faintest event: added noise stays below half of it, so that questions
-    remain answerable.
+    `quietest` [B] is the peak level of each stream's faintest event: added noise stays below half of it, so that
+    questions remain answerable.
     """
     count, device = len(samples), samples.device
     samples = samples.clone()
@@ -204,7 +206,9 @@ def _add_speech(samples: Tensor, some: Tensor, bank: SpeechBank) -> None:
     """Let someone talk over the chosen streams, about every fourth window and often at the very end."""
     length, width = samples.shape[1], bank.utterances.shape[1]
     for _ in range(max(1, length // (8 * RATE)) if some.numel() else 0):
-        spoken = bank.draw(len(some)) * torch.exp(_uniform((len(some), 1), math.log(0.03), math.log(0.5), samples.device))
+        spoken = bank.draw(len(some)) * torch.exp(
+            _uniform((len(some), 1), math.log(0.03), math.log(0.5), samples.device)
+        )
         start = torch.randint(-width // 2, length - width // 4, (len(some), 1), device=samples.device)
         start = torch.where(torch.rand_like(start, dtype=torch.float32) < 0.2, length - width, start)
         index = start + torch.arange(width, device=samples.device)
@@ -227,4 +231,5 @@ def _band_limit(samples: Tensor) -> Tensor:
     top = _uniform((len(samples), 1), 3_400, 8_000, samples.device)
     bottom = _uniform((len(samples), 1), 1, 150, samples.device)
     shape = torch.sigmoid((top - frequency) / 150) * (1 - torch.exp(-((frequency / bottom) ** 2)))
-    return torch.fft.irfft(spectrum * shape, n=samples.shape[1])
+    filtered: Tensor = torch.fft.irfft(spectrum * shape, n=samples.shape[1])
+    return filtered

@@ -1,4 +1,5 @@
-"""Draw streams with their questions and pack them into one row of constant length; runs in loader processes, on numpy."""
+"""Draw streams with their questions and pack them into one row of constant length; runs in loader processes, on
+numpy."""
 
 from __future__ import annotations
 
@@ -10,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nano_omni.training import layout as columns
 from nano_omni.training.chat import Chat
-from nano_omni.training.layout import COLUMNS, NO_LABEL, VIDEO, Layout, LayoutBuilder, StreamShape, Turn
+from nano_omni.training.layout import AUDIO, NO_LABEL, TEXT, VIDEO, Column, Layout, LayoutBuilder, StreamShape, Turn
 from nano_omni.training.mix import Mix, StreamPlan, draw_scripts, draw_stream
 from nano_omni.training.targets import VIEW_FACTS, sound_targets, view_targets
 from nano_omni.world.pack import Packed, pack
@@ -37,7 +37,7 @@ class Batch:
     """One packed row of `N` tokens, and the tables that say where its media come from."""
 
     scripts: Packed
-    rows: Tensor  # int32 [N, COLUMNS]; `source` and the index columns are those of the whole batch
+    rows: Tensor  # int32 [N, Column.COUNT]; `source` and the index columns are those of the whole batch
     first: Tensor  # int32 [N], where the token's stream begins
     luck: Tensor  # float32 [N]
     phase: Tensor  # float32 [N]
@@ -108,9 +108,9 @@ class Batcher:
         room = capacity.tokens // len(plans) // BLOCK * BLOCK
         layouts = [build_layout(self._chat, plan, room) for plan in plans]
         seconds = plans[0].shape.seconds
-        rows = np.zeros((capacity.tokens, len(COLUMNS)), dtype=np.int32)
-        rows[:, columns._LABEL] = NO_LABEL
-        rows[:, columns._OWN] = np.arange(capacity.tokens)
+        rows = np.zeros((capacity.tokens, Column.COUNT), dtype=np.int32)
+        rows[:, Column.LABEL] = NO_LABEL
+        rows[:, Column.OWN] = np.arange(capacity.tokens)
         first = np.repeat(np.arange(capacity.tokens // BLOCK, dtype=np.int32) * BLOCK, BLOCK)
         drops = _Drops(capacity.tokens, random)
         media = _Media(capacity)
@@ -123,18 +123,18 @@ class Batcher:
             first[start:end] = start
             here = rows[start : start + used]
             here[:] = made.rows
-            here[:, columns._OWN] += start
-            here[:, columns._LIMIT] += np.where(here[:, columns._LIMIT] > 0, start, 0)
+            here[:, Column.OWN] += start
+            here[:, Column.LIMIT] += np.where(here[:, Column.LIMIT] > 0, start, 0)
             audio_rows = media.add(stream, made, plan.shape)
-            kind, source = here[:, columns._KIND], here[:, columns._SOURCE]
+            kind, source = here[:, Column.KIND], here[:, Column.SOURCE]
             source[kind == VIDEO] += stream * seconds
-            heard = kind == columns.AUDIO
+            heard = kind == AUDIO
             source[heard] = audio_rows[source[heard]]
             anchors[stream * seconds : (stream + 1) * seconds] = made.anchors + stream * seconds
             drops.add(plan, start, used, made)
             slots += [(start + a, start + b, tag) for a, b, tag in made.slots]
             start = end
-        drops.luck[rows[:, columns._KIND] == columns.TEXT] = -1.0
+        drops.luck[rows[:, Column.KIND] == TEXT] = -1.0
         views = np.zeros((capacity.seconds, VIEW_FACTS), dtype=np.uint8)
         views[: len(plans) * seconds] = np.concatenate([view_targets(plan.script) for plan in plans])
         return Batch(
@@ -149,7 +149,7 @@ class Batcher:
             short=torch.from_numpy(media.short),
             trunk=torch.from_numpy(media.trunk),
             compressed=torch.from_numpy(media.compressed),
-            labels=torch.from_numpy(_labels(rows[:, columns._LABEL], capacity.labels)),
+            labels=torch.from_numpy(_labels(rows[:, Column.LABEL], capacity.labels)),
             views=torch.from_numpy(views),
             sounds=torch.from_numpy(np.stack([sound_targets(plan.script) for plan in plans])),
             slots=slots,

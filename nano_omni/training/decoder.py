@@ -1,8 +1,8 @@
 """The decoder over a packed batch: every stream's trunk and slots in one long row, attention by index ranges.
 
-Tokens of one stream fill whole blocks of 128, so attention between streams is excluded by blocks alone. Inside a stream a
-token sees [own, itself] and [0, limit) of the trunk (see `layout`). In the deep half a share of the audiovisual tokens is
-hidden, which is what answering after guidance looks like to the model.
+Tokens of one stream fill whole blocks of 128, so attention between streams is excluded by blocks alone. Inside a
+stream a token sees [own, itself] and [0, limit) of the trunk (see `layout`). In the deep half a share of the
+audiovisual tokens is hidden, which is what answering after guidance looks like to the model.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ Mask = Tensor | BlockMask
 class Visibility:
     """Who sees whom, [N] each, in indices of the packed row.
 
-    `first` is where the token's stream begins, `own` and `limit` are as in `layout` but shifted by it. `luck` in [0, 1) decides whether an audiovisual token is dropped
-    (-1: text, never); a row sees the tokens whose luck, turned by its `phase`, lies below its `share` at that layer.
+    `first` is where the token's stream begins, `own` and `limit` are as in `layout` but shifted by it. `luck` in [0,
+    1) decides whether an audiovisual token is dropped (-1: text, never); a row sees the tokens whose luck, turned by
+    its `phase`, lies below its `share` at that layer.
     """
 
     first: Tensor

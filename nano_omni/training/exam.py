@@ -1,7 +1,7 @@
 """Score rows of the evaluation table through the packed pass: exact match without decoding token by token.
 
-Greedy decoding gives exactly the right answer if and only if every token of it, and the end, is the likeliest one given the
-right ones before it. One forward pass over hundreds of questions tells.
+Greedy decoding gives exactly the right answer if and only if every token of it, and the end, is the likeliest one
+given the right ones before it. One forward pass over hundreds of questions tells.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from nano_omni.training.chat import Chat
 from nano_omni.training.forward import make_media, make_scene
 from nano_omni.training.rows import Row
 from nano_omni.training.tally import Tally
+from nano_omni.training.trainer import Trainer
 
 
 class _Papers(IterableDataset[tuple[int, Batch]]):
@@ -31,22 +32,26 @@ class _Papers(IterableDataset[tuple[int, Batch]]):
         torch.set_num_threads(1)
         first, every = (info.id, info.num_workers) if info else (0, 1)
         for index, part in self._of[first::every]:
-            # The seed depends on the part alone, so rows of one length are asked the same questions about the same streams.
+            # The seed depends on the part alone, so rows of one length are asked the same questions about the same
+            # streams.
             batcher = Batcher(self._chat, self._rows[index].mix, self._capacity, self._seed + part)
             yield index, next(iter(batcher))[0]
 
 
 def examine(
-    trainer: Any, chat: Chat, rows: Sequence[Row], *, batches: int, capacity: Capacity, bank: SpeechBank | None,
+    trainer: Trainer, chat: Chat, rows: Sequence[Row], *, batches: int, capacity: Capacity, bank: SpeechBank | None,
     workers: int, seed: int = 0,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Exact-match table: for each row its name, number of questions, share answered exactly, and the same by category."""
+    """Exact-match table: for each row its name, number of questions, share answered exactly, and the same by
+    category."""
     tallies = [Tally() for _ in rows]
     loader = DataLoader(_Papers(chat, rows, capacity, batches, seed), batch_size=None, num_workers=workers)
     dtype = torch.bfloat16 if trainer.device.type == "cuda" else torch.float32
     for index, batch in loader:
         here = batch.to(trainer.device)
-        with torch.compiler.set_stance("eager_on_recompile"):  # a length that training never saw is not worth compiling for
+        with torch.compiler.set_stance(
+            "eager_on_recompile"
+        ):  # a length that training never saw is not worth compiling for
             scene = make_scene(here)
         logits, _ = trainer.logits(here, make_media(here, scene, rows[index].damage, bank, dtype))
         right = (logits.detach().argmax(-1) == here.labels[:, 1]).cpu().numpy()
@@ -54,5 +59,7 @@ def examine(
     results = []
     for row, tally in zip(rows, tallies, strict=True):
         good, count = tally.total
-        results.append({"row": row.name, "n": count, "exact": round(good / max(1, count), 4), "by_category": tally.table()})
+        results.append(
+            {"row": row.name, "n": count, "exact": round(good / max(1, count), 4), "by_category": tally.table()}
+        )
     return results

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nano_omni.training import layout as columns
 from nano_omni.training.augment import RATE, Damage, SpeechBank, damage_audio, damage_video
 from nano_omni.training.batch import Batch
 from nano_omni.training.decoder import Mask, Visibility, decode, text_rotary
+from nano_omni.training.layout import AUDIO, VIDEO, Column
 from nano_omni.training.towers import audio_order, encode_audio, encode_video, merge_order, thinker_parts, vision_rotary
 from nano_omni.world.pack import SOUND
 from nano_omni.world.render import render
@@ -28,7 +28,7 @@ _DECADES = 8.0
 
 def compile_renderer(device: torch.device) -> None:
     """Fuse the world's per-pixel drawing into a few kernels, for this process: frames come 256 at a time."""
-    scenery = import_module("nano_omni.world.render")  # the package exports the function under the module's name
+    scenery: Any = import_module("nano_omni.world.render")  # the package exports the function under the module's name
     outlines = scenery.atlas().to(device)
     scenery.atlas = lambda: outlines  # drawn once, by Python's own sines, which the compiler cannot follow
     scenery._paint = torch.compile(scenery._paint, dynamic=False)
@@ -62,7 +62,7 @@ def make_media(
 
 def preprocess(batch: Batch, frames: Tensor, samples: Tensor, dtype: torch.dtype) -> Media:
     """Encoder inputs from uint8 frames [B, F, 168, 168, 3] and samples [B, N], padded to the batch's constant sizes."""
-    patches = patchify(frames, dtype=dtype).unflatten(0, (-1, 144))
+    patches = patchify(frames, dtype=dtype).view(-1, 144, 1176)
     patches = functional.pad(patches, (0, 0, 0, 0, 0, len(batch.anchors) - len(patches)))
     long, loudest_long = _mel(samples, batch.long, 2)
     short, loudest_short = _mel(samples, batch.short, 1)
@@ -76,7 +76,8 @@ def preprocess(batch: Batch, frames: Tensor, samples: Tensor, dtype: torch.dtype
 
 
 def _mel(samples: Tensor, table: Tensor, seconds: int) -> tuple[Tensor, Tensor]:
-    """Log-mel of windows of one length with the left context a live stream carries; and each window's own loudest value."""
+    """Log-mel of windows of one length with the left context a live stream carries; and each window's own loudest
+    value."""
     stream, start = table[:, 0].clamp_min(0).long(), table[:, 1].clamp_min(0).long() * RATE
     offset = torch.arange(-LEFT_CONTEXT, seconds * RATE, device=samples.device)
     # A stream's first window has nothing to its left: the STFT reflects there.
@@ -89,12 +90,14 @@ def _running_max(streams: int, seconds: int, batch: Batch, long: Tensor, short: 
     """Loudest value up to and including each audio row, over the trunk's windows before it: [long + short]."""
     table = torch.cat([batch.long, batch.short])
     loudest = torch.cat([long, short])
-    stream, start, before = (column.clamp_min(0).long() for column in table.unbind(1))
+    stream, _, before = (column.clamp_min(0).long() for column in table.unbind(1))
     used = table[:, 0] >= 0
     is_trunk = used & batch.trunk
     grid = loudest.new_full((streams, seconds + 1), -torch.inf)
     # Slot windows start where a trunk window does and must not hide it: only the trunk's rows enter the grid.
-    grid[torch.where(is_trunk, stream, 0), torch.where(is_trunk, before + 1, 0)] = torch.where(is_trunk, loudest, -torch.inf)
+    grid[torch.where(is_trunk, stream, 0), torch.where(is_trunk, before + 1, 0)] = torch.where(
+        is_trunk, loudest, -torch.inf
+    )
     grid[:, 0] = -torch.inf
     return torch.maximum(loudest, grid.cummax(1).values[stream, before])
 
@@ -136,15 +139,15 @@ class Thinker(nn.Module):
 
     def embed(self, rows: Tensor, features: Features) -> tuple[Tensor, Tensor]:
         """Embeddings [N, hidden] and position ids [3, N] of a packed row."""
-        kind, source, rank = (rows[:, i].long() for i in (columns._KIND, columns._SOURCE, columns._RANK))
-        position, base = rows[:, columns._POSITION].long(), rows[:, columns._BASE].long()
-        is_video, is_audio = kind == columns.VIDEO, kind == columns.AUDIO
+        kind, source, rank = (rows[:, i].long() for i in (Column.KIND, Column.SOURCE, Column.RANK))
+        position, base = rows[:, Column.POSITION].long(), rows[:, Column.BASE].long()
+        is_video, is_audio = kind == VIDEO, kind == AUDIO
         seen = features.video_order[torch.where(is_video, source, 0), torch.where(is_video, rank, 0)]
         heard = features.audio_order[torch.where(is_audio, source, 0), torch.where(is_audio, rank, 0)]
         table = self.text.embed_tokens.weight
         video, audio = features.video.flatten(0, 1), features.audio.flatten(0, 1)
         everything = torch.cat([table.to(video.dtype), video, audio.to(video.dtype)])
-        index = torch.where(is_video, len(table) + source * features.video.shape[1] + seen, rows[:, columns._TEXT].long())
+        index = torch.where(is_video, len(table) + source * features.video.shape[1] + seen, rows[:, Column.TEXT].long())
         at_audio = len(table) + len(video) + source * features.audio.shape[1] + heard
         index = torch.where(is_audio, at_audio, index)
         time = position + torch.where(is_audio, heard, 0)
@@ -169,8 +172,8 @@ def visibility_of(batch: Batch) -> Visibility:
     """The batch's attention ranges."""
     return Visibility(
         first=batch.first,
-        own=batch.rows[:, columns._OWN].contiguous(),
-        limit=batch.rows[:, columns._LIMIT].contiguous(),
+        own=batch.rows[:, Column.OWN].contiguous(),
+        limit=batch.rows[:, Column.LIMIT].contiguous(),
         luck=batch.luck,
         phase=batch.phase,
         shares=batch.shares,

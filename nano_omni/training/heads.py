@@ -1,4 +1,5 @@
-"""Throw-away linear heads on the towers: what is in the picture, which sound is on; trained first alone, then beside the decoder."""
+"""Throw-away linear heads on the towers: what is in the picture, which sound is on; trained first alone, then beside
+the decoder."""
 
 from __future__ import annotations
 

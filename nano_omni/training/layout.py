@@ -1,9 +1,9 @@
 """Lay one stream out as tokens: a trunk (system, segments, turns) and many question slots that branch off it.
 
-The trunk is the live conversation of the method, cut into windows of 2 s that a turn may close early. A *slot* is a question
-asked at some second `cut`: it sees the trunk's prefix up to there, brings its own short last window if the cut falls inside
-one, closes the segment, asks, and answers. Nothing sees a slot but itself, so one forward pass answers all of them exactly
-as separate passes would.
+The trunk is the live conversation of the method, cut into windows of 2 s that a turn may close early. A *slot* is a
+question asked at some second `cut`: it sees the trunk's prefix up to there, brings its own short last window if the
+cut falls inside one, closes the segment, asks, and answers. Nothing sees a slot but itself, so one forward pass
+answers all of them exactly as separate passes would.
 """
 
 from __future__ import annotations
@@ -26,8 +26,14 @@ AUDIO_SHARE = 0.7
 TEXT, VIDEO, AUDIO = 0, 1, 2
 NO_LABEL = -100
 
-COLUMNS = ("text", "kind", "source", "rank", "position", "base", "own", "limit", "label")
-_TEXT, _KIND, _SOURCE, _RANK, _POSITION, _BASE, _OWN, _LIMIT, _LABEL = range(len(COLUMNS))
+
+class Column:
+    """Columns of a layout's rows."""
+
+    TEXT, KIND, SOURCE, RANK, POSITION, BASE, OWN, LIMIT, LABEL = range(9)
+    COUNT = 9
+
+
 Rows = NDArray[np.int32]
 
 
@@ -67,9 +73,10 @@ class _State:
 class Layout:
     """Tokens of one stream, [tokens, columns] int32, plus the tables that say where its media come from.
 
-    `anchors[t]` is the second whose tokens second t is compared with (itself: kept whole). `windows` are the (start, seconds)
-    of every audio row, trunk first and in order; `trunk_windows` says how many of them are the trunk's. In `rows`, `source`
-    is a second (video) or an audio row, `own` and `limit` are token indices: a token sees [own, itself] and [0, limit).
+    `anchors[t]` is the second whose tokens second t is compared with (itself: kept whole). `windows` are the (start,
+    seconds) of every audio row, trunk first and in order; `trunk_windows` says how many of them are the trunk's. In
+    `rows`, `source` is a second (video) or an audio row, `own` and `limit` are token indices: a token sees [own,
+    itself] and [0, limit).
     """
 
     rows: Rows
@@ -101,7 +108,8 @@ class LayoutBuilder:
         self.trunk_length = self.length
 
     def add_slot(self, cut: int, question: str, answer: str, tag: object = None, *, after_turn: bool = False) -> None:
-        """Ask at second `cut` (1…seconds). `after_turn`: if a turn of the trunk was asked at the same second, follow it."""
+        """Ask at second `cut` (1…seconds). `after_turn`: if a turn of the trunk was asked at the same second, follow
+        it."""
         marks = self._marks.get(cut)
         short = marks is None
         mark = self._marks[cut - 1][-1] if marks is None else marks[-1 if after_turn else 0]
@@ -112,7 +120,7 @@ class LayoutBuilder:
             state = self._window(state, 1)
         self._ask(state, question, answer)
         for chunk in self._chunks[first:]:
-            chunk[:, _OWN], chunk[:, _LIMIT] = own, limit
+            chunk[:, Column.OWN], chunk[:, Column.LIMIT] = own, limit
         self._slots.append((start, self.length, tag))
 
     def drop_slot(self) -> None:
@@ -161,8 +169,8 @@ class LayoutBuilder:
             row = self._windows.setdefault((state.second, seconds), len(self._windows))
             count = kept_audio(seconds, self._shape.compressed)
             rows = self._rows(count, AUDIO)
-            rows[:, _SOURCE], rows[:, _RANK] = row, np.arange(count)
-            rows[:, _POSITION] = state.base + IDS_PER_SECOND * offset
+            rows[:, Column.SOURCE], rows[:, Column.RANK] = row, np.arange(count)
+            rows[:, Column.POSITION] = state.base + IDS_PER_SECOND * offset
             state = self._append(state, rows)
         return replace(state, second=state.second + seconds, windows=state.windows + 1)
 
@@ -172,8 +180,8 @@ class LayoutBuilder:
             self._anchors[second] = second - offset % GROUP
         count = PATCH_TOKENS if whole else MERGED_TOKENS
         rows = self._rows(count, VIDEO)
-        rows[:, _SOURCE], rows[:, _RANK] = second, np.arange(count)
-        rows[:, _POSITION], rows[:, _BASE] = state.base + IDS_PER_SECOND * offset, state.base
+        rows[:, Column.SOURCE], rows[:, Column.RANK] = second, np.arange(count)
+        rows[:, Column.POSITION], rows[:, Column.BASE] = state.base + IDS_PER_SECOND * offset, state.base
         return self._append(state, rows)
 
     def _close(self, state: _State) -> _State:
@@ -198,20 +206,20 @@ class LayoutBuilder:
         prompt = [*self._chat.encode(question), *self._chat.header]
         reply = self._chat.encode(answer)
         state = self._text(state, prompt + reply)
-        labels = self._chunks[-1][:, _LABEL]
+        labels = self._chunks[-1][:, Column.LABEL]
         labels[len(prompt) - 1 :] = [*reply, self._chat.im_end]
         return state
 
     def _text(self, state: _State, ids: Sequence[int], *, shared: bool = False) -> _State:
         rows = self._rows(len(ids), TEXT)
-        rows[:, _TEXT] = ids
-        rows[:, _POSITION] = state.position + (0 if shared else np.arange(len(ids)))
+        rows[:, Column.TEXT] = ids
+        rows[:, Column.POSITION] = state.position + (0 if shared else np.arange(len(ids)))
         moved = state.position + (1 if shared else len(ids))
         return replace(self._append(state, rows), position=moved)
 
     def _rows(self, count: int, kind: int) -> Rows:
-        rows = np.zeros((count, len(COLUMNS)), dtype=np.int32)
-        rows[:, _KIND], rows[:, _LABEL] = kind, NO_LABEL
+        rows = np.zeros((count, Column.COUNT), dtype=np.int32)
+        rows[:, Column.KIND], rows[:, Column.LABEL] = kind, NO_LABEL
         return rows
 
     def _append(self, state: _State, rows: Rows) -> _State:

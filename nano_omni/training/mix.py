@@ -22,7 +22,8 @@ VIDEO_CATEGORIES = ("now", "past", "outside")
 AUDIO_CATEGORIES = ("audio", "outside")
 # What is learned last, asked more often for it.
 HARD_CATEGORIES = (
-    "av.screen", "av.sound", "past.before", "past.after", "describe", "audio.order", "audio.list", "audio.count", "now.size",
+    "av.screen", "av.sound", "past.before", "past.after", "describe",
+    "audio.order", "audio.list", "audio.count", "now.size",
 )  # fmt: skip
 
 
@@ -113,7 +114,7 @@ def draw_stream(mix: Mix, script: Script, random: np.random.Generator) -> Stream
         for cut, n in zip(cuts.tolist(), repeats.tolist(), strict=True)
         for asked in _ask(mix, script, cut, n, categories, draws)
     ]
-    random.shuffle(slots)  # type: ignore[arg-type]
+    random.shuffle(slots)
     luck = random.random()
     drops = "stream" if luck < mix.drops[0] else "slot" if luck < sum(mix.drops) else "none"
     return StreamPlan(script, shape, turns, slots, drops, mix.keep)
@@ -124,9 +125,7 @@ def _cuts(seconds: int, count: int, at_end: float, random: np.random.Generator) 
     return np.where(random.random(count) < at_end, seconds, cuts)
 
 
-def _ask(
-    mix: Mix, script: Script, cut: int, count: int, categories: Sequence[str] | None, draws: Draws
-) -> list[Asked]:
+def _ask(mix: Mix, script: Script, cut: int, count: int, categories: Sequence[str] | None, draws: Draws) -> list[Asked]:
     if categories is None and draws.chance(mix.hard):
         categories = HARD_CATEGORIES
     found = questions(script, cut, draws, count, categories=categories, phrasing=mix.phrasing)

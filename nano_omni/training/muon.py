@@ -16,7 +16,8 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
-    """Nearest semi-orthogonal matrices, roughly (singular values within about 0.7…1.2): [..., m, n] to bf16 of that shape."""
+    """Nearest semi-orthogonal matrices, roughly (singular values within about 0.7…1.2): [..., m, n] to bf16 of that
+    shape."""
     a, b, c = _COEFFICIENTS
     x = matrices.bfloat16()
     tall = x.shape[-2] > x.shape[-1]
@@ -26,7 +27,8 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+    done: Tensor = x.mT if tall else x
+    return done
 
 
 class Muon:
@@ -57,8 +59,10 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Hidden matrices (for Muon) and the rest: embeddings, head, first layers of the towers, norms, biases (for AdamW)."""
-    hidden, rest = [], []
+    """Hidden matrices (for Muon) and the rest: embeddings, head, first layers of the towers, norms, biases (for
+    AdamW)."""
+    hidden: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         inner = any(part in name for part in ("layers.", "blocks.", "merger.mlp"))
         (hidden if inner and parameter.ndim == 2 else rest).append(parameter)

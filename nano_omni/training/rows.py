@@ -70,7 +70,10 @@ def condition_rows(windows: int = 16) -> list[Row]:
     rows = [Row(f"{name} {windows}", live, replace(CLEAN, **{effect: 1.0})) for name, effect in _CONDITIONS.items()]
     rows.append(Row(f"everything {windows}", live, Damage()))
     rows += [
-        Row(f"deep {round(100 * share)} % {windows}", replace(live, drops=(1.0, 0.0), keep=(share / COMPRESSED_SHARE,) * 2))
+        Row(
+            f"deep {round(100 * share)} % {windows}",
+            replace(live, drops=(1.0, 0.0), keep=(share / COMPRESSED_SHARE,) * 2),
+        )
         for share in DEEP_SHARES
     ]
     rows += [

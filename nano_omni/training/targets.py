@@ -1,4 +1,5 @@
-"""Targets for the throw-away heads that teach the towers to see and hear before there is a language model to ask them."""
+"""Targets for the throw-away heads that teach the towers to see and hear before there is a language model to ask
+them."""
 
 from __future__ import annotations
 
@@ -15,15 +16,19 @@ SOUND_CLASSES = len(SOUNDS) + 1
 
 
 def view_targets(script: Script) -> NDArray[np.uint8]:
-    """What is on screen in each second, uint8 [seconds, VIEW_FACTS]: which pairs (colour and shape, shape and place, …)."""
+    """What is on screen in each second, uint8 [seconds, VIEW_FACTS]: which pairs (colour and shape, shape and place,
+    …)."""
     table = np.zeros((script.seconds, VIEW_FACTS), dtype=np.uint8)
     for scene in script.scenes:
         # A second is two frames, at its beginning and half a second later; a scene counts if it shows in the first.
         first = -(-scene.start // TICKS)
         last = min(script.seconds, -(-scene.end // TICKS))
         for thing in scene.things:
-            words = ((thing.colour, thing.shape), (thing.shape, thing.place), (thing.colour, thing.place))
-            words += ((thing.shape, thing.motion), (thing.colour, thing.motion))
+            colour, shape = thing.colour, thing.shape
+            words = (
+                (colour, shape), (shape, thing.place), (colour, thing.place), (shape, thing.motion),
+                (colour, thing.motion),
+            )  # fmt: skip
             offset = 0
             for (left, right), (a, b) in zip(_PAIRS, words, strict=True):
                 table[first:last, offset + left.index(a) * len(right) + right.index(b)] = 1

@@ -1,7 +1,7 @@
 """The two encoders, batched over equal windows.
 
-transformers loops in Python over blocks of attention; here all seconds of video, or all windows of sound, are one batch.
-The modules and weights are transformers' own, and a test holds the results equal.
+transformers loops in Python over blocks of attention; here all seconds of video, or all windows of sound, are one
+batch. The modules and weights are transformers' own, and a test holds the results equal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ MERGED = 7  # tokens that stay of a compressed second that is no anchor: floor(0
 
 @cache
 def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`function` compiled once for all layers that share its shapes, which takes a fraction of compiling whole towers."""
+    """`function` compiled once for all layers that share its shapes, which takes a fraction of compiling whole
+    towers."""
     made: Callable[..., Tensor] = torch.compile(function, dynamic=False, fullgraph=True)
     return made
 
@@ -126,9 +127,11 @@ def encode_audio(tower: Any, mel: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def received_attention(query: Tensor, key: Tensor) -> Tensor:
-    """Post-softmax attention summed over heads and query rows, then over the two frames of a token: float32 [W, frames/2]."""
+    """Post-softmax attention summed over heads and query rows, then over the two frames of a token: float32 [W,
+    frames/2]."""
     scores = (query.float() * query.shape[-1] ** -0.5) @ key.float().transpose(-1, -2)
-    return scores.softmax(-1).sum((1, 2)).unflatten(-1, (-1, 2)).sum(-1)
+    received: Tensor = scores.softmax(-1).sum((1, 2)).view(len(query), -1, 2).sum(-1)
+    return received
 
 
 def merge_order(tokens: Tensor, anchors: Tensor) -> Tensor:
@@ -151,7 +154,8 @@ def merge_order(tokens: Tensor, anchors: Tensor) -> Tensor:
 
 
 def audio_order(saliency: Tensor, compressed: Tensor) -> Tensor:
-    """Which tokens of each audio window stay: int64 [W, n], the kept ones first and ascending; all if not `compressed` [W]."""
+    """Which tokens of each audio window stay: int64 [W, n], the kept ones first and ascending; all if not
+    `compressed` [W]."""
     windows, count = saliency.shape
     whole = torch.arange(count, device=saliency.device).expand(windows, count)
     kept = functional.pad(keep_audio(saliency), (0, count - round(0.7 * count)))

@@ -82,7 +82,14 @@ def _draw(group: Packed, pictures: Tensor, ticks: Tensor, size: int, dtype: torc
 
 
 def _paint(
-    pictures: Tensor, looks: Tensor, scenes: Tensor, things: Tensor, ticks: Tensor, seeds: Tensor, size: int, dtype: torch.dtype
+    pictures: Tensor,
+    looks: Tensor,
+    scenes: Tensor,
+    things: Tensor,
+    ticks: Tensor,
+    seeds: Tensor,
+    size: int,
+    dtype: torch.dtype,
 ) -> Tensor:
     """Paint N unrelated frames, uint8 [N, size, size, 3]; every table has a row for each frame."""
     look = _columns(looks, LOOK, 1)

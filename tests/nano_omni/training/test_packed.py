@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -12,17 +11,17 @@ from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
 from nano_omni import NanoFacts, tokenizer
 from nano_omni.build import corpus, initialise, make_config
-from nano_omni.training import layout as columns
 from nano_omni.training.augment import CLEAN
 from nano_omni.training.batch import Batch, Batcher, Capacity
 from nano_omni.training.chat import Chat
 from nano_omni.training.decoder import dense_masks
 from nano_omni.training.forward import Thinker, make_media, make_scene, visibility_of
-from nano_omni.training.layout import StreamShape
+from nano_omni.training.layout import AUDIO, TEXT, VIDEO, Column, StreamShape
 from nano_omni.training.mix import Asked, Mix, StreamPlan
 from nano_omni.world.render import render
 from nano_omni.world.script import make_script
 from nano_omni.world.sound import synthesise
+from pruner.compress import MergeState, keep_video
 from pruner.families.frames import patchify
 from pruner.families.mel import log_mel
 
@@ -53,7 +52,9 @@ def _batch(chat: Chat, shape: StreamShape) -> Batch:
     script = make_script(5, WINDOWS)
     turns = [Asked(cut, f"What is there at {cut}?", "a bell.", "x") for cut in TURN_CUTS]
     slots = [
-        Asked(cut, f"What colour was it at {cut}?", "red.", "x", after_turn=after) for cut in SLOT_CUTS for after in (False, True)
+        Asked(cut, f"What colour was it at {cut}?", "red.", "x", after_turn=after)
+        for cut in SLOT_CUTS
+        for after in (False, True)
     ]
     capacity = Capacity(seconds=2 * WINDOWS, long_windows=WINDOWS, short_windows=8, tokens=30 * 128, labels=256)
     return Batcher(chat, Mix(), capacity, 0).assemble([StreamPlan(script, shape, turns, slots)])
@@ -61,13 +62,13 @@ def _batch(chat: Chat, shape: StreamShape) -> Batch:
 
 def _conversation(batch: Batch, first: int, last: int) -> Tensor:
     """Token rows of one slot's conversation: the trunk it sees, then its own."""
-    limit = int(batch.rows[first, columns._LIMIT])
+    limit = int(batch.rows[first, Column.LIMIT])
     return torch.cat([batch.rows[:limit], batch.rows[first:last]])
 
 
 def _windows(batch: Batch, rows: Tensor) -> list[tuple[int, int]]:
     """(start, seconds) of the conversation's audio windows."""
-    found = dict.fromkeys(rows[rows[:, columns._KIND] == columns.AUDIO, columns._SOURCE].tolist())
+    found = dict.fromkeys(rows[rows[:, Column.KIND] == AUDIO, Column.SOURCE].tolist())
     return [
         (int(batch.long[row, 1]), 2) if row < len(batch.long) else (int(batch.short[row - len(batch.long), 1]), 1)
         for row in found
@@ -76,10 +77,10 @@ def _windows(batch: Batch, rows: Tensor) -> list[tuple[int, int]]:
 
 def _oracle(model: Any, tokens: Any, batch: Batch, rows: Tensor) -> Tensor:
     """Logits of transformers' forward on the conversation, media given as it expects them."""
-    kinds = rows[:, columns._KIND]
-    ids = rows[:, columns._TEXT].long()
-    ids = torch.where(kinds == columns.VIDEO, tokens.convert_tokens_to_ids(tokenizer.VIDEO), ids)
-    ids = torch.where(kinds == columns.AUDIO, tokens.convert_tokens_to_ids(tokenizer.AUDIO), ids)
+    kinds = rows[:, Column.KIND]
+    ids = rows[:, Column.TEXT].long()
+    ids = torch.where(kinds == VIDEO, tokens.convert_tokens_to_ids(tokenizer.VIDEO), ids)
+    ids = torch.where(kinds == AUDIO, tokens.convert_tokens_to_ids(tokenizer.AUDIO), ids)
     frames, samples = render(batch.scripts)[0], synthesise(batch.scripts)
     windows, running, mels = _windows(batch, rows), None, []
     for start, seconds in windows:
@@ -88,7 +89,7 @@ def _oracle(model: Any, tokens: Any, batch: Batch, rows: Tensor) -> Tensor:
         mels.append(mel[0])
     bos = tokens.convert_tokens_to_ids(tokenizer.AUDIO_BOS)
     segment = torch.cumsum((ids == bos).long(), 0)
-    per_token = torch.stack([segment[kinds == columns.AUDIO], rows[kinds == columns.AUDIO, columns._SOURCE].long()])
+    per_token = torch.stack([segment[kinds == AUDIO], rows[kinds == AUDIO, Column.SOURCE].long()])
     owner = [int(segment_id) for segment_id, _ in dict.fromkeys(map(tuple, per_token.T.tolist()))]
     grids, pixels, features = [], [], []
     for which in dict.fromkeys(owner):
@@ -119,7 +120,9 @@ def test_every_slot_gets_the_logits_of_its_own_conversation(model: Any, tokens: 
     batch = _batch(chat, StreamShape(2 * WINDOWS, compressed=False))
     thinker = Thinker(model)
     with torch.no_grad():
-        features = thinker.encode(make_media(batch, make_scene(batch), CLEAN, None, torch.float32), batch.anchors, batch.compressed)
+        features = thinker.encode(
+            make_media(batch, make_scene(batch), CLEAN, None, torch.float32), batch.anchors, batch.compressed
+        )
         layers = len(thinker.text.layers)
         hidden = thinker.hidden(batch.rows, features, dense_masks(visibility_of(batch), [None]) * layers)
         packed = thinker.logits(hidden, batch.labels)
@@ -136,39 +139,36 @@ def test_every_slot_gets_the_logits_of_its_own_conversation(model: Any, tokens: 
 
 @pytest.mark.parametrize(("video", "audio"), [(True, True), (True, False), (False, True)])
 def test_compressed_layout_keeps_what_the_pruner_keeps(model: Any, tokens: Any, video: bool, audio: bool) -> None:
-    from pruner.compress import MergeState, keep_audio, keep_video
-
     chat = Chat.of(tokens, NanoFacts().system_prompt)
     batch = _batch(chat, StreamShape(2 * WINDOWS, video, audio, compressed=True))
     thinker = Thinker(model)
     with torch.no_grad():
-        features = thinker.encode(make_media(batch, make_scene(batch), CLEAN, None, torch.float32), batch.anchors, batch.compressed)
+        features = thinker.encode(
+            make_media(batch, make_scene(batch), CLEAN, None, torch.float32), batch.anchors, batch.compressed
+        )
     for first, last, _ in batch.slots:
         rows = _conversation(batch, first, last)
-        kind = rows[:, columns._KIND]
+        kind = rows[:, Column.KIND]
         wrappers = {chat.vision[0], chat.audio[0]}
         state: MergeState | None = None
         expected: list[tuple[int, int, int]] = []
         previous: tuple[int, int] | None = None
         for row in rows.tolist():
-            if row[columns._KIND] == columns.TEXT:
-                state = None if row[columns._TEXT] in wrappers else state
+            if row[Column.KIND] == TEXT:
+                state = None if row[Column.TEXT] in wrappers else state
                 continue
-            key = (row[columns._KIND], row[columns._SOURCE])
+            key = (row[Column.KIND], row[Column.SOURCE])
             if key == previous:
                 continue
             previous = key
-            if key[0] == columns.VIDEO:
+            if key[0] == VIDEO:
                 kept, state = keep_video(features.video[key[1]][None], state)
             else:
-                from nano_omni.training.towers import encode_audio
-
-                kept = torch.arange(0)
-                kept = features.audio_order[key[1]][: int((rows[kind == columns.AUDIO, columns._SOURCE] == key[1]).sum())]
+                kept = features.audio_order[key[1]][: int((rows[kind == AUDIO, Column.SOURCE] == key[1]).sum())]
             expected += [(*key, int(index)) for index in kept]
         got = []
         for row in rows.tolist():
-            if row[columns._KIND] != columns.TEXT:
-                order = features.video_order if row[columns._KIND] == columns.VIDEO else features.audio_order
-                got.append((row[columns._KIND], row[columns._SOURCE], int(order[row[columns._SOURCE], row[columns._RANK]])))
+            if row[Column.KIND] != TEXT:
+                order = features.video_order if row[Column.KIND] == VIDEO else features.audio_order
+                got.append((row[Column.KIND], row[Column.SOURCE], int(order[row[Column.SOURCE], row[Column.RANK]])))
         assert got == expected
