@@ -75,6 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     client.add_arguments(streaming)
     streaming.set_defaults(run=client.stream)
 
+    checking = commands.add_parser("doctor", help="look at camera origin, ports, TURN, broker, GPU and weights")
+    checking.add_argument("--config", type=Path, metavar="FILE", help="the configuration to look at")
+    checking.set_defaults(run=_doctor)
+
     minting = commands.add_parser("token", help="make a bearer token and its line for server.tokens_file")
     minting.add_argument("--scopes", default=",".join(Scope), help="of publish,ask,subscribe,admin (default: all)")
     minting.add_argument("--name", default="", help="who holds it")
@@ -109,6 +113,23 @@ def _serve(parsed: argparse.Namespace) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(app.serve(config, lambda url: print(f"OmniDrop Live is at {url}{key}", flush=True)))
     return 0
+
+
+def _doctor(parsed: argparse.Namespace) -> int:
+    from stream_service import doctor  # it looks at the GPU through torch, which no other command loads here
+
+    config = load(parsed.config, os.environ)
+
+    async def tell() -> int:
+        failed = False
+        async for finding in doctor.examine(config):
+            print(f"{finding.level:4}  {finding.subject:8} {finding.message.rstrip('.')}", flush=True)
+            if finding.remedy:
+                print(f"      {'':8} -> {finding.remedy}", flush=True)
+            failed |= finding.level == "fail"
+        return int(failed)
+
+    return asyncio.run(tell())
 
 
 def _state_folder() -> Path:

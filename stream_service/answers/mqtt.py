@@ -202,6 +202,29 @@ class Bridge:
                 tasks.create_task(client.publish(message.topic, message.payload, qos=1, retain=message.retain))
 
 
+async def reach(settings: MqttSettings, timeout_s: float) -> None:
+    """Connect to the broker and leave it again; raises StartupError when it is not there or does not let us in."""
+    password = None if settings.password is None else settings.password.get_secret_value()
+    client = aiomqtt.Client(
+        settings.host or "",
+        settings.port,
+        username=settings.username,
+        password=password,
+        timeout=timeout_s,
+        tls_context=_tls(settings),
+        logger=_log.getChild("client"),
+    )
+    try:
+        async with asyncio.timeout(timeout_s), client:
+            pass
+    except (aiomqtt.MqttError, TimeoutError) as error:
+        raise StartupError(
+            f"The MQTT broker {settings.host}:{settings.port} does not let us in: {error or 'no answer'}.",
+            field="mqtt.host",
+            remedy="Check mqtt.host, mqtt.port, mqtt.tls, mqtt.username and mqtt.password, and that it runs.",
+        ) from None
+
+
 def _tls(settings: MqttSettings) -> ssl.SSLContext | None:
     """Raises StartupError for certificates that cannot be read."""
     if not settings.tls:
