@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from pruner.families.prompt import Brackets
 from pruner.families.stack import TextStack
 
 __all__ = ["Audio", "Family", "Vision"]
@@ -69,6 +70,7 @@ class Family:
         token_pixels: pixels along a side of a video token.
         interleave_seconds: see `ModelFacts`; None for the length of a window.
         shared_wrappers: see `ModelFacts`.
+        brackets: special tokens around media.
         system: default system prompt.
         deepstack: number of deepstack layers, from the vision encoder's configuration.
         stack: the decoder of a thinker; `own` as in `TextStack`.
@@ -81,6 +83,7 @@ class Family:
     token_pixels: int
     interleave_seconds: int | None
     shared_wrappers: bool
+    brackets: Brackets
     system: str
     deepstack: Callable[[Mapping[str, Any]], int]
     stack: Callable[[Any, bool], TextStack]

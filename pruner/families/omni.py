@@ -73,12 +73,13 @@ class OmniModel:
         )
         checkpoint = Checkpoint.read(directory)
         checkpoint.check_room(torch.device(device), dtype)
-        prompt = _read_prompt(directory)
-        thinker = _load_thinker(checkpoint, family_of(facts.model_type, FAMILIES), torch.device(device), dtype)
+        family = family_of(facts.model_type, FAMILIES)
+        prompt = _read_prompt(directory, family)
+        thinker = _load_thinker(checkpoint, family, torch.device(device), dtype)
         return cls(thinker, facts, prompt)
 
 
-def _read_prompt(directory: Path) -> Prompt:
+def _read_prompt(directory: Path, family: Family) -> Prompt:
     from transformers import AutoTokenizer, GenerationConfig
 
     try:
@@ -87,7 +88,8 @@ def _read_prompt(directory: Path) -> Prompt:
         raise WeightsError(directory, f"holds no tokenizer that can be read ({error})", "fetch it again") from error
     described = (directory / "generation_config.json").exists()
     stop = GenerationConfig.from_pretrained(str(directory)).eos_token_id if described else None
-    return Prompt(tokenizer, str(directory), stop if isinstance(stop, list) else [] if stop is None else [stop])
+    stops = stop if isinstance(stop, list) else [] if stop is None else [stop]
+    return Prompt(tokenizer, str(directory), family.brackets, stops)
 
 
 def _load_thinker(checkpoint: Checkpoint, family: Family, device: torch.device, dtype: torch.dtype) -> Any:

@@ -7,11 +7,20 @@ with special tokens split up, so that a question cannot close its own turn.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pruner.errors import WeightsError
 
-__all__ = ["Prompt"]
+__all__ = ["Brackets", "Prompt"]
+
+
+@dataclass(frozen=True)
+class Brackets:
+    """Names of the special tokens around a segment's media, as the family's tokenizer has them."""
+
+    video: tuple[str, str]
+    audio: tuple[str, str]
 
 
 class Prompt:
@@ -20,6 +29,7 @@ class Prompt:
     Args:
         tokenizer: a Hugging Face tokenizer with Qwen's special tokens.
         path: where it came from, for error messages.
+        brackets: of the family.
         stop: further ids that end an answer, from the model's generation configuration.
 
     Attributes:
@@ -30,15 +40,16 @@ class Prompt:
         video_pad, audio_pad: placeholder ids, used where a token's id must be told apart from text.
     """
 
-    def __init__(self, tokenizer: Any, path: str, stop: Sequence[int] = ()) -> None:
+    def __init__(self, tokenizer: Any, path: str, brackets: Brackets, stop: Sequence[int] = ()) -> None:
         self._tokenizer = tokenizer
         self._path = path
         self.user = self._fixed("<|im_start|>user\n")
         self.header = self._fixed("<|im_end|>\n<|im_start|>assistant\n")
         self.end = self._fixed("<|im_end|>\n")
         self.stop = frozenset((self._special("<|im_end|>"), *stop))
-        self._bos = {"video": self._special("<|vision_bos|>"), "audio": self._special("<|audio_bos|>")}
-        self._eos = {"video": self._special("<|vision_eos|>"), "audio": self._special("<|audio_eos|>")}
+        self._bos, self._eos = (
+            {"video": self._special(brackets.video[end]), "audio": self._special(brackets.audio[end])} for end in (0, 1)
+        )
 
     def system(self, text: str) -> list[int]:
         """`<|im_start|>system\\n…<|im_end|>\\n`."""
@@ -49,7 +60,7 @@ class Prompt:
         return self._ids(text, split=True)
 
     def open(self, *, video: bool, audio: bool) -> list[int]:
-        """What begins a segment: `<|vision_bos|>`, `<|audio_bos|>` or both."""
+        """What begins a segment: `<|vision_bos|>`, `<|audio_bos|>` or both (or what the family calls them)."""
         return [self._bos[kind] for kind, there in (("video", video), ("audio", audio)) if there]
 
     def close(self, *, video: bool, audio: bool) -> list[int]:

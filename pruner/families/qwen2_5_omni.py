@@ -12,6 +12,7 @@ from pruner.errors import UnsupportedModelError
 from pruner.families.audio import AudioTower
 from pruner.families.family import Family
 from pruner.families.frames import MERGE, PATCH
+from pruner.families.prompt import Brackets
 from pruner.families.stack import TextStack
 from pruner.families.vision import VisionTower
 
@@ -44,6 +45,7 @@ QWEN2_5_OMNI = Family(
     token_pixels=PATCH * MERGE,
     interleave_seconds=None,
     shared_wrappers=True,
+    brackets=Brackets(video=("<|vision_bos|>", "<|vision_eos|>"), audio=("<|audio_bos|>", "<|audio_eos|>")),
     system=_SYSTEM,
     deepstack=lambda vision: 0,
     stack=lambda thinker, own: text_stack(thinker, own=own),

@@ -14,6 +14,7 @@ from __future__ import annotations
 from pruner.families.audio3 import AudioTower3
 from pruner.families.family import Family
 from pruner.families.frames import MERGE
+from pruner.families.prompt import Brackets
 from pruner.families.qwen2_5_omni import part, text_stack
 from pruner.families.vision3 import PATCH, VisionTower3
 
@@ -25,6 +26,7 @@ QWEN3_OMNI = Family(
     token_pixels=PATCH * MERGE,
     interleave_seconds=1,
     shared_wrappers=False,
+    brackets=Brackets(video=("<|vision_start|>", "<|vision_end|>"), audio=("<|audio_start|>", "<|audio_end|>")),
     system="You are a helpful assistant.",
     deepstack=lambda vision: len(vision["deepstack_visual_indexes"]),
     stack=lambda thinker, own: text_stack(thinker, own=own, interleaved=True),

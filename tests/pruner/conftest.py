@@ -18,6 +18,8 @@ from transformers import (
 
 from pruner import LiveModel, LiveOptions
 
+from . import tiny3
+
 SPECIAL = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -105,6 +107,14 @@ def tiny_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     thinker.save_pretrained(directory)
     _tokenizer().save_pretrained(directory)
     (directory / "omnidrop.json").write_text(json.dumps(FACTS), encoding="utf-8")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny3_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Qwen3-Omni; see `tests.pruner.tiny3`."""
+    directory = tmp_path_factory.mktemp("tiny3")
+    tiny3.write(directory)
     return directory
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pruner import LiveModel, WeightsError
-from pruner.families.prompt import Prompt
+from pruner.families.prompt import Brackets, Prompt
 
 
 @pytest.fixture(scope="module")
@@ -51,4 +51,6 @@ class _Words:
 
 def test_a_tokenizer_without_qwens_tokens_is_refused() -> None:
     with pytest.raises(WeightsError, match=r"the tokenizer has no <\|im_end\|>"):
-        Prompt(_Words(), "somewhere")
+        Prompt(
+            _Words(), "somewhere", Brackets(("<|vision_bos|>", "<|vision_eos|>"), ("<|audio_bos|>", "<|audio_eos|>"))
+        )
