@@ -39,19 +39,21 @@ async def bad_network(server: str, clip: Path, minutes: float) -> Outcome:
             relay = camera.relay
         await close(api, camera.session)
     windows = watcher.of("window.fused")
-    whole = [window for window in windows if window["end"] - window["start"] == WINDOW_S]
+    full = [bool(window["seen"]["video"] and window["seen"]["audio"]) for window in windows]
     indices = [window["index"] for window in windows]
     outcome.check("no window is missing", indices == list(range(indices[0], indices[0] + len(indices))))
     joined = all(one["end"] == other["start"] for one, other in pairwise(windows))
     outcome.check("each begins where the one before ended", joined)
     outcome.check("they cover the time", sum(w["end"] - w["start"] for w in windows) >= spent - 2 * WINDOW_S)
-    outcome.check("each has picture and sound", all(w["seen"]["video"] and w["seen"]["audio"] for w in whole))
+    # The camera sends a whole picture every 2 s; where part of the first is lost, the first window has none.
+    outcome.check("each but the first has picture and sound", all(full[1:]))
     outcome.check("the source is never lost", not watcher.of("source.lost"))
     outcome.check("every question is answered", all(event["type"] == "answer.done" for event in ended))
     waits = [event["ttft_ms"] for event in watcher.of("answer.started")]
     outcome.figures |= {
         "minutes": minutes,
         "windows": len(windows),
+        "windows_half_empty": full.count(False),
         "questions": len(questions),
         "ttft_ms_p95": round(percentile(waits, 0.95), 1) if waits else None,
         "datagrams_carried": relay.carried,
