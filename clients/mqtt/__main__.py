@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=1883)
     parser.add_argument("--prefix", default="omnidrop")
+    parser.add_argument("--client-id", help="the broker keeps events for it while it is away")
     parser.add_argument("--username", help="the password is taken from MQTT_PASSWORD")
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--ca-file", type=Path, help="certificates to trust, PEM; implies --tls")
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     password = os.environ.get("MQTT_PASSWORD")
     broker = Broker(parsed.host, parsed.port, parsed.username, password, parsed.tls, parsed.ca_file)
     try:
-        with Assistant(broker, parsed.session, prefix=parsed.prefix) as assistant:
+        with Assistant(broker, parsed.session, prefix=parsed.prefix, client_id=parsed.client_id) as assistant:
             if parsed.question is not None:
                 print(assistant.ask(parsed.question, parsed.timeout)["text"])
             else:

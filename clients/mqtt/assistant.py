@@ -40,10 +40,19 @@ class Broker:
 class Assistant:
     """A context manager around a connection to ``broker``, for the session called ``session`` (a name or an id).
 
-    paho-mqtt reconnects by itself; what the broker delivers twice is dropped here. Used by one thread.
+    paho-mqtt reconnects by itself; what the broker delivers twice is dropped here. With a ``client_id`` the broker
+    keeps what comes while this client is away, until the next one with that id. Used by one thread.
     """
 
-    def __init__(self, broker: Broker, session: str, *, prefix: str = "omnidrop", timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        session: str,
+        *,
+        prefix: str = "omnidrop",
+        client_id: str | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
         self._broker = broker
         self._topics = f"{prefix}/{session}"
         self._status = f"{prefix}/status"
@@ -53,7 +62,7 @@ class Assistant:
         self._subscribed: queue.Queue[str] = queue.Queue()
         self.online: bool | None = None
         """Whether the service says that it is there; None before it said anything."""
-        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id or "", clean_session=client_id is None)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.put("")
         self._client.on_message = self._on_message

@@ -200,3 +200,12 @@ def test_another_source_goes_on_by_the_time_that_passed() -> None:
     sender.now = 100.0 + 3.0 + 7.5
     assert at(sender.clock.stamp(Track.VIDEO, 1_000_000, 90_000)) == pytest.approx(10.5)
     assert not StreamClock(lambda: 0.0).begin()
+
+
+def test_a_session_of_an_earlier_run_goes_on_by_the_time_that_passed() -> None:
+    sender = Sender()
+    sender.now = 50.0
+    sender.clock.resume(40.0)
+    sender.now = 53.0
+    assert sender.clock.begin()
+    assert sender.clock.stamp(Track.AUDIO, 12_345, 48_000) == Stamp(pytest.approx(43.0))

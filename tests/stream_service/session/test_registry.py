@@ -5,9 +5,11 @@ import asyncio
 import numpy as np
 import pytest
 
+from stream_service.answers.log import Interrupted, Opening
 from stream_service.errors import Conflict, EngineUnavailable, Forbidden, InvalidInput, InvalidSdp, NotFound, ServerFull
 from stream_service.session.controller import SessionOptions
 from stream_service.session.lifecycle import Lifecycle, LifecycleError, SessionState
+from stream_service.session.resumption import opening_of, options_of
 from stream_service.types import (
     BreakKind,
     CancelReason,
@@ -22,7 +24,7 @@ from stream_service.types import (
     TalkMode,
     Utterance,
 )
-from tests.stream_service.fakes import sound
+from tests.stream_service.fakes import sound, wall
 from tests.stream_service.session.conftest import House
 
 
@@ -250,8 +252,66 @@ async def test_the_engine_s_troubles_are_told(house: House) -> None:
     assert (restarted["type"], restarted["windows_refed"], restarted["windows_lost"]) == ("engine.restarted", 3, 1)
 
 
+PAST = Interrupted(
+    opening_of("past", SessionOptions(TalkMode.OFF, "queue", "door", "token-a", SessionSettings(budget=64))),
+    at=40.0,
+    wall=wall(),
+    windows=7,
+    unanswered={"q1": "a red", "q2": ""},
+)
+
+
+async def test_a_session_that_was_cut_off_ends_its_questions_and_waits_for_its_source(house: House) -> None:
+    await house.sessions.resume([PAST])
+    session = house.sessions.get("door")
+    assert (session.id, session.state, session.options.barge_in) == ("past", SessionState.LOST, "queue")
+    assert house.engine.opened == {"past": SessionSettings(budget=64)}
+    first, second, restarted, lost = house.events(session)
+    assert [(one["question"], one["reason"], one["text"]) for one in (first, second)] == [
+        ("q1", "server lost", "a red"),
+        ("q2", "server lost", ""),
+    ]
+    assert (restarted["type"], restarted["windows_refed"], restarted["windows_lost"]) == ("engine.restarted", 0, 7)
+    assert (lost["type"], lost["reason"]) == ("source.lost", "the server was restarted")
+    with pytest.raises(Conflict, match="Nothing of the stream"):
+        session.ask("What was there?")
+    with pytest.raises(Forbidden):
+        await house.publish("door", owner="token-b")
+    assert await house.publish("door", owner="token-a") is session
+    session.on_back()
+    session.on_audio(sound(0.0, 2.0))
+    assert session.windows_in_flight == 1
+    session.ask("What is there?")
+
+
+async def test_a_session_that_was_cut_off_and_stays_alone_is_closed(house: House) -> None:
+    await house.sessions.resume([PAST])
+    house.clock.now += 30.0
+    house.sessions.tick()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert house.sessions.all() == []
+    assert house.written["past"].finished
+
+
+async def test_an_engine_without_room_for_it_ends_a_session_that_was_cut_off(house: House) -> None:
+    house.engine.refuse = ServerFull("No room.", remedy="Later.", retry_after=5)
+    await house.sessions.resume([PAST])
+    assert house.sessions.all() == []
+    house.engine.refuse = None
+    assert (await house.publish("door")).id != "past"
+
+
 def test_a_closed_session_cannot_live_again() -> None:
     life = Lifecycle()
     life.to(SessionState.CLOSED)
     with pytest.raises(LifecycleError):
         life.to(SessionState.LIVE)
+
+
+def test_what_a_publisher_chose_survives_in_the_log() -> None:
+    options = SessionOptions(TalkMode.PUSH_TO_TALK, "refuse", "door", "me", SessionSettings(budget=64, deep_share=0.5))
+    opening = opening_of("id", options)
+    assert options_of(opening) == options
+    newer = opening.options.replace('"budget"', '"unheard_of": 1, "budget"')
+    assert options_of(Opening("id", "door", newer)) == options

@@ -52,6 +52,19 @@ def play(windower: Windower, start: float, end: float, fps: int = 30) -> list[Wi
     return out
 
 
+@pytest.mark.parametrize("back", [41.0, 43.0, 90.0])
+def test_a_session_of_an_earlier_run_goes_on_with_its_numbers_and_its_time(back: float) -> None:
+    windower = Windower("s", WindowSettings(), first=7, start=40.0)
+    assert windower.position == 40.0
+    windower.tracks(video=True, audio=True)
+    assert windower.mark_break(MediaBreak(back, BreakKind.GAP)) == []
+    first, second = play(windower, back, back + 4.2)
+    assert (first.index, first.start, first.new_segment) == (7, back, True)
+    assert (second.index, second.start, second.new_segment) == (8, back + 2, False)
+    assert first.samples is not None
+    assert first.samples[0] == round(back * SAMPLE_RATE) + 1
+
+
 def test_whole_windows_carry_the_frames_of_their_grid_and_all_their_samples() -> None:
     windows = play(make(), 0, 4.2)
     assert [(w.index, w.start, w.end, w.new_segment) for w in windows] == [(0, 0, 2, True), (1, 2, 4, False)]
