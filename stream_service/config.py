@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from stream_service.answers.mqtt_settings import MqttSettings
 from stream_service.answers.settings import AnswersSettings
@@ -103,7 +103,15 @@ def _override(document: dict[str, Any], name: str, value: str) -> None:
     inside = document.setdefault(section, {})
     if not isinstance(inside, dict):
         raise InvalidConfig(f"{section} is not a section.", field=section, remedy="Write keys below it.")
-    inside[key] = parsed
+    inside[key] = value if _is_text(section, key) and not isinstance(parsed, str | None) else parsed
+
+
+def _is_text(section: str, key: str) -> bool:
+    """Whether a key holds text, so that a password of digits is not a number."""
+    part = Config.model_fields.get(section)
+    holds = None if part is None else _section_of(part.annotation)
+    field = None if holds is None else holds.model_fields.get(key)
+    return field is not None and bool({str, SecretStr} & {field.annotation, *get_args(field.annotation)})
 
 
 def _explain(error: ValidationError) -> InvalidConfig:

@@ -11,7 +11,7 @@ class AnswersSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     log: str = Field(
-        default="memory",
+        default="sqlite:///data/events.db",
         description="Where events are kept: sqlite:///PATH (three slashes before a relative path), "
         "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE, or memory, which a restart empties.",
     )

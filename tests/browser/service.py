@@ -38,7 +38,7 @@ class Service:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = log
-        self._settings = {"OMNIDROP_SERVER__PORT": str(self.port), **settings}
+        self._settings = {"OMNIDROP_SERVER__PORT": str(self.port), "OMNIDROP_ANSWERS__LOG": "memory", **settings}
 
     def start(self) -> None:
         """Returns once it answers."""

@@ -54,6 +54,10 @@ def test_off_is_a_word_and_false_a_boolean(tmp_path: Path) -> None:
     assert load(written(tmp_path, "speech: {mode: off}"), {}).speech.mode is TalkMode.OFF
     assert load(None, {"OMNIDROP_SPEECH__MODE": "off"}).speech.mode is TalkMode.OFF
     assert load(None, {"OMNIDROP_MEDIA__RELAY_ONLY": "false"}).media.relay_only is False
+    password = load(None, {"OMNIDROP_MQTT__PASSWORD": "00123"}).mqtt.password
+    assert password is not None
+    assert password.get_secret_value() == "00123"
+    assert load(None, {"OMNIDROP_MQTT__HOST": "null"}).mqtt.host is None
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ class Server:
     """``omnidrop serve`` as a child; its output is kept for the failing test's reader."""
 
     def __init__(self, model: str, **settings: object) -> None:
-        environ = {"engine__model": model, "engine__threads": 1, "server__port": 0, **settings}
+        ours = {"engine__model": model, "engine__threads": 1, "server__port": 0, "answers__log": "memory"}
+        environ = ours | settings
         overrides = {
             f"OMNIDROP_{key.upper()}": value if isinstance(value, str) else json.dumps(value)
             for key, value in environ.items()
