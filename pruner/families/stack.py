@@ -69,8 +69,8 @@ class _Dense:
 class _Experts:
     """A mixture of gated MLPs, of which every row goes through the `top` most probable (Qwen3-MoE).
 
-    The experts' products are transformers', which has a grouped kernel for each device; the routing is ours, so that
-    it is as exact as the rest of a model in fp64.
+    The experts' products are transformers', which has a grouped kernel for each device. The routing is ours, so that it
+    is as exact as the rest of a model in fp64; which no such kernel takes, so that there the products are ours too.
     """
 
     def __init__(self, module: Any) -> None:
@@ -85,7 +85,18 @@ class _Experts:
         share, chosen = odds.topk(self._top, dim=-1)
         if self._normalised:
             share = share / share.sum(dim=-1, keepdim=True)
+        if wide == torch.float64:
+            return self._one_by_one(x, chosen, share)
         output: Tensor = self._experts(x, chosen, share.to(x.dtype))
+        return output
+
+    def _one_by_one(self, x: Tensor, chosen: Tensor, share: Tensor) -> Tensor:
+        output = torch.zeros_like(x)
+        for number in chosen.unique().tolist():
+            rows, rank = (chosen == number).nonzero(as_tuple=True)
+            gate, up = functional.linear(x[rows], self._experts.gate_up_proj[number]).chunk(2, dim=-1)
+            made = functional.linear(functional.silu(gate) * up, self._experts.down_proj[number])
+            output.index_add_(0, rows, made * share[rows, rank, None])
         return output
 
 

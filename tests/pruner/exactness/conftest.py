@@ -9,35 +9,47 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer, Qwen2_5OmniThinkerForConditionalGeneration
+from transformers import (
+    AutoTokenizer,
+    Qwen2_5OmniThinkerForConditionalGeneration,
+    Qwen3OmniMoeThinkerForConditionalGeneration,
+)
 
 from pruner import LiveModel
 from pruner.families.omni import OmniModel
 
 from .pair import Pair
 from .reference import Weights
+from .script import QWEN2_5, QWEN3, Grammar
 
 MakePair = Callable[..., Pair]
 
 
-def pairs(directory: Path) -> MakePair:
+def pairs(directory: Path, grammar: Grammar) -> MakePair:
     """Makes pairs of conversations of one model, in fp64."""
-    thinker: Any = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(directory, dtype=torch.float32)
+    third = grammar is QWEN3
+    kind: Any = Qwen3OmniMoeThinkerForConditionalGeneration if third else Qwen2_5OmniThinkerForConditionalGeneration
+    thinker = kind.from_pretrained(directory, dtype=torch.float32)
     thinker.requires_grad_(False)
     inner = thinker.model
     text = inner if hasattr(inner, "layers") else inner.language_model
-    weights = Weights(text, thinker.lm_head, thinker.config.get_text_config())
+    weights = Weights(text, thinker.lm_head, thinker.config.get_text_config(), third=third)
     tokenizer = AutoTokenizer.from_pretrained(directory)
 
     def make(*, budget: int, limit: int | None = None, **arguments: Any) -> Pair:
         family = OmniModel.load(directory, dtype=torch.float64)
         if limit is not None:
             family.facts = replace(family.facts, position_limit=limit)
-        return Pair(LiveModel(family), weights, tokenizer, budget=budget, **arguments)
+        return Pair(LiveModel(family), weights, tokenizer, budget=budget, grammar=grammar, **arguments)
 
     return make
 
 
 @pytest.fixture(scope="session")
 def tiny_pair(tiny_directory: Path) -> MakePair:
-    return pairs(tiny_directory)
+    return pairs(tiny_directory, QWEN2_5)
+
+
+@pytest.fixture(scope="session")
+def tiny3_pair(tiny3_directory: Path) -> MakePair:
+    return pairs(tiny3_directory, QWEN3)

@@ -13,7 +13,7 @@ from pruner import Ask, LiveModel, RawWindow, Turn, TurnOptions
 
 from .reference import Outcome, Pruning, Row, Weights, one_shot
 from .replay import Replay
-from .script import Script, WindowTokens
+from .script import QWEN2_5, Grammar, Script, WindowTokens
 
 TOLERANCE = 1e-9
 GROUP = 4
@@ -28,6 +28,7 @@ class Pair:
         budget: audiovisual tokens its store may keep.
         seed: of the random media.
         exact_positions: position ids must be those of the grammar; False where the store re-bases them.
+        grammar: of the family.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Pair:
         budget: int,
         seed: int = 0,
         exact_positions: bool = True,
+        grammar: Grammar = QWEN2_5,
     ) -> None:
         self.model = model
         self.conversation = model.open(budget=budget)
@@ -46,9 +48,9 @@ class Pair:
         self.size = model.model.vision.height
         self.weights = weights
         self.exact_positions = exact_positions
-        side = self.size // 28
+        side = model.facts.rows
         limit = model.facts.segment_windows
-        self.script = Script(weights, tokenizer, limit, grid=(side, side))
+        self.script = Script(weights, tokenizer, limit, grid=(side, side), grammar=grammar)
         self.script.system(model.facts.system)
         self.replay = Replay(self.weights, model.facts.fusion_depth)
         self.whole = 0  # answers that were also compared with the conversation computed at once
@@ -76,7 +78,11 @@ class Pair:
         video = self._video_places(encoded.video.double())
         audio = sorted(encoded.saliency.argsort(descending=True)[: round(0.7 * len(encoded.saliency))].tolist())
         flat = encoded.video.double().flatten(0, 1)
-        tokens = WindowTokens(raw.seconds, flat[video], video, encoded.audio.double()[audio], audio, raw.new_segment)
+        later = None
+        if encoded.deep is not None:
+            later = encoded.deep.double().flatten(0, 1)[video].unflatten(-1, (-1, flat.shape[1]))
+        heard = encoded.audio.double()[audio]
+        tokens = WindowTokens(raw.seconds, flat[video], video, heard, audio, raw.new_segment, later)
         self.script.window(tokens)
         self._follow()
 

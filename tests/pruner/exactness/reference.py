@@ -17,13 +17,17 @@ from torch import Tensor
 
 @dataclass
 class Row:
-    """One token: what it is, its embedding `[hidden]` and its three position ids."""
+    """One token: what it is, its embedding `[hidden]` and its three position ids.
+
+    `later` `[levels, hidden]` is added to it after each of the first layers (Qwen3-Omni's deepstack).
+    """
 
     kind: Literal["text", "video", "audio", "question", "header"]
     embedding: Tensor
     position: tuple[int, int, int]
     chunk: int = -1
     place: int = -1
+    later: Tensor | None = None
 
     @property
     def media(self) -> bool:
@@ -33,7 +37,7 @@ class Row:
 class Weights:
     """The decoder's weights as plain tensors, in fp64."""
 
-    def __init__(self, text_model: Any, head: Any, config: Any) -> None:
+    def __init__(self, text_model: Any, head: Any, config: Any, *, third: bool = False) -> None:
         self.layers = [self._layer(layer) for layer in text_model.layers]
         self.embed = text_model.embed_tokens.weight.double()
         self.norm = text_model.norm.weight.double()
@@ -45,14 +49,24 @@ class Weights:
         rope = getattr(config, "rope_parameters", None) or {"rope_theta": config.rope_theta, **config.rope_scaling}
         self.theta = float(rope["rope_theta"])
         axis = [number for number, count in enumerate(rope["mrope_section"]) for _ in range(count)]
+        if third:  # Qwen3: frequencies go to the axes in turns, time takes what the others leave
+            taken = [3 * count for count in rope["mrope_section"]]
+            axis = [j % 3 if j < taken[j % 3] else 0 for j in range(self.size // 2)]
         self.axis = torch.tensor(axis)
 
     @staticmethod
-    def _layer(layer: Any) -> dict[str, Tensor | None]:
+    def _layer(layer: Any) -> dict[str, Any]:
         attention, mlp = layer.self_attn, layer.mlp
         linear = {name: getattr(attention, f"{name}_proj") for name in "qkvo"}
-        linear |= {name: getattr(mlp, f"{name}_proj") for name in ("gate", "up", "down")}
-        found: dict[str, Tensor | None] = {}
+        found: dict[str, Any] = {}
+        if hasattr(mlp, "experts"):
+            found["router"], found["top"] = mlp.gate.weight.double(), mlp.gate.top_k
+            found["experts"] = (mlp.experts.gate_up_proj.double(), mlp.experts.down_proj.double())
+        else:
+            linear |= {name: getattr(mlp, f"{name}_proj") for name in ("gate", "up", "down")}
+        for name in ("q_norm", "k_norm"):
+            if hasattr(attention, name):
+                found[name] = getattr(attention, name).weight.double()
         for name, module in linear.items():
             found[name] = module.weight.double()
             found[name + "_bias"] = None if module.bias is None else module.bias.double()
@@ -72,7 +86,10 @@ class Weights:
         """Un-rotated queries `[n, heads, size]`, keys and values `[n, kv_heads, size]`."""
         x = self.rms(x, self.layers[layer]["norm1"])
         q, k, v = (self.linear(layer, name, x) for name in "qkv")
-        return q.view(len(x), self.heads, -1), k.view(len(x), self.kv_heads, -1), v.view(len(x), self.kv_heads, -1)
+        q, k, v = (part.view(len(x), -1, self.size) for part in (q, k, v))
+        if "q_norm" in self.layers[layer]:
+            q, k = self.rms(q, self.layers[layer]["q_norm"]), self.rms(k, self.layers[layer]["k_norm"])
+        return q, k, v
 
     def rotate(self, x: Tensor, positions: Tensor) -> Tensor:
         """Multimodal rotary embedding: frequency j turns with the axis that `mrope_section` gives it."""
@@ -94,8 +111,28 @@ class Weights:
     def finish(self, layer: int, x: Tensor, mixed: Tensor) -> Tensor:
         x = x + self.linear(layer, "o", mixed)
         inner = self.rms(x, self.layers[layer]["norm2"])
+        if "experts" in self.layers[layer]:
+            return x + torch.stack([self.expert(layer, row) for row in inner])
         gate = torch.nn.functional.silu(self.linear(layer, "gate", inner)) * self.linear(layer, "up", inner)
         return x + self.linear(layer, "down", gate)
+
+    def expert(self, layer: int, row: Tensor) -> Tensor:
+        """One row through its most probable experts, weighted by their odds among themselves."""
+        weights = self.layers[layer]
+        odds = (weights["router"] @ row).softmax(-1)
+        chosen = odds.argsort(descending=True)[: weights["top"]].tolist()
+        total = sum(float(odds[number]) for number in chosen)
+        result = torch.zeros_like(row)
+        for number in chosen:
+            gate, up = (weights["experts"][0][number] @ row).chunk(2)
+            result += odds[number] / total * (weights["experts"][1][number] @ (torch.nn.functional.silu(gate) * up))
+        return result
+
+    @staticmethod
+    def add_later(layer: int, x: Tensor, rows: list[Row]) -> Tensor:
+        """What the rows are given after `layer`."""
+        later = [row.later[layer] if row.later is not None and layer < len(row.later) else None for row in rows]
+        return torch.stack([one if plus is None else one + plus for one, plus in zip(x, later, strict=True)])
 
     def logits(self, x: Tensor) -> Tensor:
         return self.rms(x, self.norm) @ self.head.T
@@ -160,7 +197,7 @@ def one_shot(weights: Weights, rows: list[Row], pruning: Pruning) -> Outcome:
         at = position[alive]
         causal = torch.ones(len(alive), len(alive), dtype=torch.bool).tril()
         mixed, weight = weights.attend(weights.rotate(q, at), weights.rotate(k, at), v, causal)
-        hidden = weights.finish(layer, hidden, mixed)
+        hidden = weights.add_later(layer, weights.finish(layer, hidden, mixed), [rows[i] for i in alive])
         rows_now = [j for j, i in enumerate(alive) if i in set(asked)]
         if media:
             running = observe(weight[:, rows_now][:, :, media], running, pruning.score)

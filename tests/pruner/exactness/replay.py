@@ -45,7 +45,7 @@ class Replay:
             past_values = torch.stack([self.values[layer][number] for number in self.alive])
             q = self.weights.rotate(q, at[-len(new) :])
             mixed, weight = self.weights.attend(q, self.weights.rotate(past_keys, at), past_values, visible)
-            hidden = self.weights.finish(layer, hidden, mixed)
+            hidden = self.weights.add_later(layer, self.weights.finish(layer, hidden, mixed), rows)
             if score and media:
                 running = observe(weight[:, asked][:, :, media], running, score)
         self.hidden |= dict(zip(new, hidden, strict=True))

@@ -9,7 +9,27 @@ from torch import Tensor
 
 from .reference import Row, Weights
 
-AUDIO_IDS_PER_SECOND = 25
+
+@dataclass(frozen=True)
+class Grammar:
+    """What the grammar of a family has of its own.
+
+    Attributes:
+        rate: ids, and audio tokens, a second.
+        turns: seconds after which video and audio take turns.
+        paired: whether the two tokens that open (close) a segment share an id.
+        opening, closing: those tokens.
+    """
+
+    rate: int = 25
+    turns: int = 2
+    paired: bool = True
+    opening: tuple[str, str] = ("<|vision_bos|>", "<|audio_bos|>")
+    closing: tuple[str, str] = ("<|audio_eos|>", "<|vision_eos|>")
+
+
+QWEN2_5 = Grammar()
+QWEN3 = Grammar(13, 1, False, ("<|vision_start|>", "<|audio_start|>"), ("<|audio_end|>", "<|vision_end|>"))
 
 
 @dataclass
@@ -22,6 +42,7 @@ class WindowTokens:
     audio: Tensor
     audio_places: list[int]
     new_segment: bool = False
+    later: Tensor | None = None
 
 
 @dataclass
@@ -40,6 +61,7 @@ class Script:
     windows: int = 0
     short: bool = False
     grid: tuple[int, int] = (6, 6)
+    grammar: Grammar = QWEN2_5
 
     def text(self, words: str, kind: Literal["text", "question", "header"] = "text") -> None:
         self.ids(self.tokenizer(words, add_special_tokens=False).input_ids, kind)
@@ -57,22 +79,34 @@ class Script:
         if self.starts_segment(window.new_segment):
             self.close()
             self.user()
-            self._pair("<|vision_bos|>", "<|audio_bos|>")
+            self._pair(*self.grammar.opening)
             self.base, self.seconds, self.windows, self.short = self.next_id, 0, 0, False
-        height, width = self.grid
-        for place, vector in zip(window.video_places, window.video, strict=True):
-            second, cell = divmod(place, height * width)
-            time = self.base + AUDIO_IDS_PER_SECOND * (self.seconds + second)
-            position = (time, self.base + cell // width, self.base + cell % width)
-            self.rows.append(Row("video", vector, position, self.chunk, place))
-        for place, vector in zip(window.audio_places, window.audio, strict=True):
-            time = self.base + AUDIO_IDS_PER_SECOND * self.seconds + place
-            self.rows.append(Row("audio", vector, (time,) * 3, self.chunk, place))
+        for start in range(0, window.seconds, self.grammar.turns):
+            self._video(window, range(start, start + self.grammar.turns))
+            self._audio(window, range(start, start + self.grammar.turns))
         self.seconds += window.seconds
         self.windows += 1
         self.chunk += 1
         self.short = window.seconds == 1
-        self.next_id = self.base + AUDIO_IDS_PER_SECOND * self.seconds
+        self.next_id = self.base + self.grammar.rate * self.seconds
+
+    def _video(self, window: WindowTokens, seconds: range) -> None:
+        """The video tokens of some seconds of a window."""
+        height, width = self.grid
+        for index, (place, vector) in enumerate(zip(window.video_places, window.video, strict=True)):
+            second, cell = divmod(place, height * width)
+            if second in seconds:
+                time = self.base + self.grammar.rate * (self.seconds + second)
+                position = (time, self.base + cell // width, self.base + cell % width)
+                later = None if window.later is None else window.later[index]
+                self.rows.append(Row("video", vector, position, self.chunk, place, later))
+
+    def _audio(self, window: WindowTokens, seconds: range) -> None:
+        """The audio tokens of some seconds of a window."""
+        for place, vector in zip(window.audio_places, window.audio, strict=True):
+            if place // self.grammar.rate in seconds:
+                time = self.base + self.grammar.rate * self.seconds + place
+                self.rows.append(Row("audio", vector, (time,) * 3, self.chunk, place))
 
     def starts_segment(self, new_segment: bool) -> bool:
         """Whether a window fed now would open a segment."""
@@ -98,11 +132,12 @@ class Script:
 
     def close(self) -> None:
         if self.base is not None:
-            self._pair("<|audio_eos|>", "<|vision_eos|>")
+            self._pair(*self.grammar.closing)
             self.base = None
 
     def _pair(self, *names: str) -> None:
         for name in names:
             number = self.tokenizer.convert_tokens_to_ids(name)
             self.rows.append(Row("text", self.weights.embed[number], (self.next_id,) * 3))
-        self.next_id += 1
+            self.next_id += not self.grammar.paired
+        self.next_id += self.grammar.paired
