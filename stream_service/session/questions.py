@@ -132,8 +132,16 @@ class Questions:
 
 
 def worded(text: str, max_chars: int) -> str:
-    """The question in ``text`` with its white space tidied; raises InvalidQuestion when empty or too long."""
+    """The question in ``text`` with its white space tidied; raises InvalidQuestion when empty, too long or no text."""
     words = " ".join(text.split())
+    try:
+        words.encode()
+    except UnicodeEncodeError:  # JSON can escape half of a character, which no event could carry
+        raise InvalidQuestion(
+            "The question has half a character in it (an unpaired surrogate).",
+            field="text",
+            remedy="Send it as Unicode text.",
+        ) from None
     if not words:
         raise InvalidQuestion("The question is empty.", field="text", remedy="Write a question in words.")
     if len(words) > max_chars:

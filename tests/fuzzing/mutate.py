@@ -102,7 +102,7 @@ def body(rng: random.Random, seeds: Sequence[object]) -> bytes:
     if kind < 6:
         seed = rng.choice(seeds)
         changed = dict(seed) if isinstance(seed, dict) else {}
-        changed[rng.choice((*changed, "extra"))] = value(rng)
+        changed[rng.choice((*changed, *changed, rng.choice(NASTY)))] = rng.choice((value(rng), rng.choice(NASTY)))
         return json.dumps(changed).encode(errors="replace")
     if kind == 6:
         return json.dumps(value(rng)).encode(errors="replace")

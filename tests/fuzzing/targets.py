@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,12 +12,17 @@ from urllib.parse import quote
 
 import httpx
 
+from stream_service.answers.mqtt import Bridge
+from stream_service.answers.mqtt_settings import MqttSettings
+from stream_service.answers.store import Stored
 from stream_service.api import http
 from stream_service.api.settings import ServerSettings
 from stream_service.errors import OmniDropError
 from stream_service.media import MediaSettings, Peers
+from stream_service.types import QuestionSource
 from tests.fuzzing import mutate, seeds
 from tests.stream_service.api.conftest import Service
+from tests.stream_service.fakes import sound
 
 LIMIT_S = 10.0
 """No single input may take longer."""
@@ -30,12 +36,27 @@ class Sink:
         return lambda *_, **__: None
 
 
+class _NoFeed:
+    """A log in which nothing happens."""
+
+    async def cursor(self, publisher: str) -> int:
+        return 0
+
+    def advance(self, publisher: str, event: int) -> None: ...
+
+    async def stored(self, after: int, limit: int) -> Sequence[Stored]:
+        return []
+
+    def follow(self, heard: Callable[[], None]) -> None: ...
+
+
 class Targets:
     """Use it as an async context manager. Each case is an attack; it raises AssertionError when it did harm."""
 
     def __init__(self) -> None:
         self.cases: dict[str, Callable[[random.Random], Awaitable[str]]] = {
             "sdp": self.sdp, "fragment": self.fragment, "whip": self.whip, "json": self.json,
+            "mqtt": self.mqtt,
         }  # fmt: skip
 
     async def __aenter__(self) -> Self:
@@ -44,11 +65,13 @@ class Targets:
         self._peers = Peers(MediaSettings(bind=("127.0.0.1",), connect_s=0.3), (32, 32))
         self._sink: Any = Sink()
         self._victim = (await self._peers.publish("victim", seeds.CHROMIUM, self._sink)).etag
-        self._service = Service(ServerSettings(client_sessions=4096), None, 100, self._peers)
+        settings = ServerSettings(client_sessions=4096, client_questions_per_minute=6_000)
+        self._service = Service(settings, None, 100, self._peers)
         app = http.create(self._service.gateway)
         documented = app.openapi()["paths"].items()
         self._operations = [(method, path) for path, methods in documented for method in methods if "whip" not in path]
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+        self._bridge = Bridge(MqttSettings(host="127.0.0.1"), _NoFeed(), ask=self._ask, names=lambda: [], release="0")
         self._client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
         await self._open()
         return self
@@ -63,6 +86,8 @@ class Targets:
         """One case, made from ``seed`` alone; returns how it was taken (a code or status)."""
         async with asyncio.timeout(LIMIT_S):
             outcome = await self.cases[kind](random.Random(seed))
+        self._service.clock.now += 0.1
+        self._service.route()
         assert not self._trouble, f"after this case, or a little before it: {self._trouble}"
         return outcome
 
@@ -107,9 +132,30 @@ class Targets:
         )
         return await self._send(rng, method, path, {"content-type": kind}, mutate.body(rng, seeds.BODIES))
 
+    async def mqtt(self, rng: random.Random) -> str:
+        """A message to a topic of questions, as the broker hands it over."""
+        await self._reopen()
+        topic = rng.choice(("door",) * 8 + (self._session, rng.choice(mutate.NASTY)))
+        payload = rng.choice((mutate.body(rng, seeds.BODIES), rng.choice(mutate.NASTY).encode(errors="surrogatepass")))
+        return self.told(topic, payload, retained=rng.random() < 0.1)
+
+    def told(self, session: str, payload: bytes, *, retained: bool = False) -> str:
+        """Hand a message to the MQTT bridge; returns the code of its refusal, or "taken"."""
+        refusal = self._bridge._take(session, payload, retained=retained)
+        if refusal is None:
+            return "taken"
+        assert refusal.topic.endswith("/errors")
+        return str(json.loads(refusal.payload)["code"])
+
+    async def post(self, path: str, body: bytes) -> httpx.Response:
+        """Send JSON, or what pretends to be it."""
+        return await self._client.post(path, content=body, headers={"content-type": "application/json"})
+
+    def _ask(self, key: str, text: str) -> object:
+        return self._service.sessions.ask(key, text, QuestionSource.MQTT)
+
     async def _send(self, rng: random.Random, method: str, path: str, headers: dict[str, str], body: bytes) -> str:
-        if self._service.sessions.find(self._session) is None:  # an earlier case ended it, as it may
-            await self._open()
+        await self._reopen()
         url = path.replace("{session}", self._session if rng.random() < 0.8 else _quoted(rng))
         url = re.sub(r"{\w+}", lambda _: _quoted(rng), url)
         plain = {name: re.sub("[\r\n]", "", text).encode(errors="replace") for name, text in headers.items()}
@@ -126,10 +172,16 @@ class Targets:
                 self._tag = answer.headers["etag"]
         return str(answer.status_code)
 
+    async def _reopen(self) -> None:
+        if self._service.sessions.find(self._session) is None:  # an earlier case ended it, as it may
+            await self._open()
+
     async def _open(self) -> None:
         answer = await self._client.post("/whip/door", content=seeds.CHROMIUM, headers={"content-type": _SDP})
         assert answer.status_code == 201, answer.text
         self._session, self._tag = answer.headers["location"].rpartition("/")[2], answer.headers["etag"]
+        self._service.sessions.get("door").on_audio(sound(0.0, 2.0))  # now there is something to ask about
+        self._service.route()
 
 
 def _etag(rng: random.Random, right: str) -> str | None:
