@@ -119,7 +119,9 @@ def _begin(connection: Connection) -> None:
 
 
 def _claim_file(database: Path) -> Claim:
+    """Hold a lock file beside the database; what is made here only this user may read: people's words stand in it."""
     database.parent.mkdir(parents=True, exist_ok=True)
+    database.touch(mode=0o600)
     lock = database.with_name(database.name + ".lock").open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -276,6 +276,17 @@ def test_one_server_writes_a_log(url: str) -> None:
     engine.dispose()
 
 
+def test_nobody_else_may_read_what_was_said(tmp_path: Path) -> None:
+    engine, claim = open_engine(url_of("sqlite", tmp_path))
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        files = {path.name: path.stat().st_mode & 0o077 for path in (tmp_path / "log").glob("events.db*")}
+    claim.close()
+    engine.dispose()
+    del files["events.db.lock"]  # empty
+    assert files == {"events.db": 0, "events.db-wal": 0, "events.db-shm": 0}
+
+
 def test_a_file_that_is_no_log_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("not a database, " * 100)
