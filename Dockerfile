@@ -27,7 +27,7 @@ COPY scripts/container-health /usr/local/bin/container-health
 # Nothing is written outside /data and /tmp, so the root file system may be read-only.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin omnidrop \
     && install -d -o omnidrop -g omnidrop /data
-ENV PATH=/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/venv/bin:$PATH HOME=/tmp HF_HOME=/data/huggingface PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 WORKDIR /data
 VOLUME /data

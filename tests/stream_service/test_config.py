@@ -28,6 +28,16 @@ def test_the_reference_is_complete_and_true() -> None:
     assert load(NANO, {}) == Config()
 
 
+@pytest.mark.parametrize("name", ["qwen2.5-omni-3b", "qwen2.5-omni-7b"])
+def test_the_other_configurations_load_and_change_only_what_differs(name: str) -> None:
+    path = NANO.with_name(f"{name}.yaml")
+    config = load(path, {})
+    assert config.engine.model.lower().endswith(name)
+    for section, keys in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+        for key in keys:
+            assert getattr(getattr(config, section), key) != getattr(getattr(Config(), section), key), (section, key)
+
+
 def test_every_key_of_the_reference_is_explained() -> None:
     lines = reference().splitlines()
     for number, line in enumerate(lines):
@@ -57,6 +67,8 @@ def test_off_is_a_word_and_false_a_boolean(tmp_path: Path) -> None:
     password = load(None, {"OMNIDROP_MQTT__PASSWORD": "00123"}).mqtt.password
     assert password is not None
     assert password.get_secret_value() == "00123"
+    hosts = load(None, {"OMNIDROP_SERVER__ALLOWED_HOSTS": "[camera.example, page.test]"}).server.allowed_hosts
+    assert hosts == ("camera.example", "page.test")
     assert load(None, {"OMNIDROP_MQTT__HOST": "null"}).mqtt.host is None
 
 

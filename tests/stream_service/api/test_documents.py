@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stream_service.answers.mqtt_topics import Topics
 from stream_service.api.documents import documents
 
 FOLDER = Path(__file__).parents[3] / "docs" / "api"
@@ -46,3 +47,19 @@ def test_operations_are_described_and_refused_with_problems() -> None:
             assert operation["responses"]["default"] == {"$ref": "#/components/responses/Problem"}
             names.add(operation["operationId"])
     assert len(names) == sum(len(operations) for operations in document["paths"].values())
+
+
+def test_the_topics_are_those_that_are_used() -> None:
+    channels = json.loads(documents()["asyncapi.json"])["channels"]
+    described = {
+        name: one["address"].format(prefix="p", session="s", after=0, ticket="") for name, one in channels.items()
+    }
+    topics = Topics("p")
+    for name, what in (
+        ("mqttEvents", "events"),
+        ("mqttAnswers", "answers"),
+        ("mqttAsk", "ask"),
+        ("mqttErrors", "errors"),
+    ):
+        assert described[name] == topics.of("s", what)
+    assert described["mqttStatus"] == topics.status
