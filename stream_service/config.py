@@ -15,7 +15,8 @@ import textwrap
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -111,7 +112,11 @@ def _is_text(section: str, key: str) -> bool:
     part = Config.model_fields.get(section)
     holds = None if part is None else _section_of(part.annotation)
     field = None if holds is None else holds.model_fields.get(key)
-    return field is not None and bool({str, SecretStr} & {field.annotation, *get_args(field.annotation)})
+    if field is None:
+        return False
+    # Only of a union are the arguments alternatives: tuple[str, ...] holds a list of texts, not a text.
+    is_union = get_origin(field.annotation) in (Union, UnionType)
+    return bool({str, SecretStr} & {field.annotation, *(get_args(field.annotation) if is_union else ())})
 
 
 def _explain(error: ValidationError) -> InvalidConfig:
