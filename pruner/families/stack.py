@@ -92,7 +92,7 @@ class _Experts:
 
     def _one_by_one(self, x: Tensor, chosen: Tensor, share: Tensor) -> Tensor:
         output = torch.zeros_like(x)
-        for number in chosen.unique().tolist():
+        for number in range(len(self._experts.down_proj)):
             rows, rank = (chosen == number).nonzero(as_tuple=True)
             gate, up = functional.linear(x[rows], self._experts.gate_up_proj[number]).chunk(2, dim=-1)
             made = functional.linear(functional.silu(gate) * up, self._experts.down_proj[number])

@@ -15,6 +15,7 @@ import pruner.conversation
 from pruner import Ask, LiveModel, RawWindow, TurnOptions
 from pruner.compress import MergeState
 from pruner.families.frames import CLIP, HALF, patchify
+from pruner.families.qwen2_5_omni import part
 
 WHOLE = TurnOptions(deep_share=1.0, max_tokens=3)
 TURNS = ((2, 2), (2,), (2, 2, 1))
@@ -31,7 +32,7 @@ class _Family:
         self.thinker = thinker
         if self.third:
             # a live window is encoded by itself; transformers is told to look no further either
-            tower = thinker.model.audio_tower
+            tower = part(thinker, "audio_tower")
             tower.n_window_infer = 200
 
     @property
