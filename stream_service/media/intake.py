@@ -61,6 +61,7 @@ class Intake:
         self._resampler = MonoResampler()
         self._next_audio: int | None = None
         self._source_size: tuple[int, int] | None = None
+        self._due = float("-inf")
         self.counts = Counts()
 
     def video(self, decoded: Decoded) -> None:
@@ -68,10 +69,21 @@ class Intake:
         stamp = self._stamp(Track.VIDEO, decoded.pts, VIDEO_RATE)
         if stamp is None:
             return
+        if decoded.width * decoded.height > self._settings.max_pixels or not self._in_measure(stamp.at):
+            self.counts.dropped += 1
+            return
         frame = LiveFrame(decoded, stamp.at, self._frame_size, self._settings.fit)
         self._note_size(frame.source_size, stamp.at)
         self.counts.frames += 1
         self._sink.on_video(frame)
+
+    def _in_measure(self, at: float) -> bool:
+        """Whether a picture at stream time ``at`` keeps to ``max_fps``; a second's worth may come at once."""
+        due = max(self._due, at)
+        if due > at + 1.0:
+            return False
+        self._due = due + 1.0 / self._settings.max_fps
+        return True
 
     def audio(self, decoded: AudioFrame) -> None:
         """Decoded samples whose ``pts`` is the RTP timestamp of the first one, in units of their sample rate."""

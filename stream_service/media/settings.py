@@ -48,6 +48,15 @@ class MediaSettings(BaseModel):
     max_video_kbps: int = Field(
         default=2_000, ge=100, le=50_000, description="Bit rate asked of the camera (b=AS in the answer)."
     )
+    max_pixels: int = Field(
+        default=8_847_360,
+        ge=25_344,
+        le=132_710_400,
+        description="Largest picture used, in pixels (4096 x 2160); larger ones are dropped.",
+    )
+    max_fps: float = Field(
+        default=120.0, ge=2, le=1000, description="Pictures a second that are used; more are dropped."
+    )
     ice_servers: tuple[IceServer, ...] = Field(
         default=(), description="STUN and TURN servers; none on a local network."
     )

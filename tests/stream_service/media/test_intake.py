@@ -163,3 +163,17 @@ def test_frames_without_a_time_are_dropped() -> None:
     rig = Rig()
     rig.intake.video(Decoded(64, 48, "yuv420p"))
     assert (rig.intake.counts.dropped, rig.sink.frames) == (1, [])
+
+
+def test_pictures_beyond_a_size_or_a_rate_are_dropped_and_counted() -> None:
+    rig = Rig()
+    rig.picture(0.0, (4096, 2160))
+    rig.picture(0.1, (4096, 2162))
+    assert (len(rig.sink.frames), rig.intake.counts.dropped) == (1, 1)
+    for number in range(2400):  # 4 s at 600 pictures a second
+        rig.picture(0.2 + number / 600)
+    assert 4 * 120 <= len(rig.sink.frames) <= 5 * 120 + 2
+    before = rig.intake.counts.dropped
+    for number in range(120):
+        rig.picture(10 + number / 60)
+    assert rig.intake.counts.dropped == before
