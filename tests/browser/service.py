@@ -38,7 +38,12 @@ class Service:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = log
-        self._settings = {"OMNIDROP_SERVER__PORT": str(self.port), "OMNIDROP_ANSWERS__LOG": "memory", **settings}
+        self._events = log.with_name("events.db")
+        self._settings = {
+            "OMNIDROP_SERVER__PORT": str(self.port),
+            "OMNIDROP_ANSWERS__LOG": f"sqlite:///{self._events}",
+            **settings,
+        }
 
     def start(self) -> None:
         """Returns once it answers."""
@@ -53,6 +58,7 @@ class Service:
             )
         assert self._process.stdout is not None
         if not self._process.stdout.readline().startswith("OmniDrop Live is at"):
+            self._finish()
             raise RuntimeError(f"the service did not start:\n{self._log.read_text()}")
 
     def stop(self) -> None:
@@ -65,6 +71,11 @@ class Service:
         self._process.kill()
         self._finish()
         psutil.wait_procs(children)
+
+    def forget(self) -> None:
+        """Lose the log of events, while it is not running."""
+        for file in self._events.parent.glob(f"{self._events.name}*"):
+            file.unlink()
 
     def _finish(self) -> None:
         self._process.wait()

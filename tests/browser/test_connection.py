@@ -96,8 +96,9 @@ def test_picture_and_sound_cut_and_sent_again(open_camera: Opened) -> None:
     assert "source.back" in [event["type"] for event in events.received]
 
 
-def test_the_service_is_killed_and_started_again(open_camera: Opened, service: Service) -> None:
+def test_the_service_is_killed_and_goes_on_from_its_log(open_camera: Opened, service: Service) -> None:
     page = quiet(open_camera())
+    events = Events(page)
     session = start(page)
     wait_for_windows(page, 1)
     with service.engine_paused():
@@ -105,6 +106,26 @@ def test_the_service_is_killed_and_started_again(open_camera: Opened, service: S
         service.kill()
     expect_state(page, "lost")
     expect_notice(page, "lost", "The connection to the service is lost.", "tried again by itself")
+    service.start()
+    expect_notice(page, "restarted", "restarted and has forgotten the scene", "The session goes on")
+    expect_state(page, "live")
+    expect(unanswered).to_contain_text("Lost: the service was restarted. Ask again.")
+    assert session_of(page) == session
+    wait_for_windows(page, 1)
+    expect_answer(type_question(page, "How many objects are there?"))
+    expect_notice(page, "restarted", "restarted and has forgotten the scene", "ask again")
+    events.assert_gapless()
+
+
+def test_the_service_is_killed_and_starts_anew_without_its_log(open_camera: Opened, service: Service) -> None:
+    page = quiet(open_camera())
+    session = start(page)
+    wait_for_windows(page, 1)
+    with service.engine_paused():
+        unanswered = type_question(page, "What do you see?")
+        service.kill()
+    expect_state(page, "lost")
+    service.forget()
     service.start()
     expect_notice(page, "restarted", "restarted and has forgotten the scene", "new session")
     expect_state(page, "live")

@@ -57,7 +57,7 @@ export class Answers {
   #take(event) {
     if (this.closed) return;
     if (event.seq === 0) { // about this connection only, not in the log; its close code says the rest
-      if (event.code === "events_trimmed") this.after = Number(event.remedy.match(/after=(\d+)/)?.[1] ?? this.after);
+      if (event.code === "events_trimmed") this.after = event.resume_after;
       return;
     }
     if (event.seq <= this.after) return;

@@ -1,9 +1,10 @@
 // A session's life as the page sees it: published, followed, repaired when the connection is cut, begun anew when it is over.
 
 import { Answers } from "./answers.js";
-import { call, getJson, Problem, sessionPath } from "./api.js";
+import { getJson, Problem, sessionPath } from "./api.js";
 import { Publisher } from "./whip.js";
 
+const DELIBERATE = ["closed by a client", "the source ended"]; // somebody wanted these ends: nothing is begun anew
 const RETRY_MS = [500, 1000, 2000, 5000, 10_000];
 const LOST = new Problem({ code: "lost", title: "The connection to the service is lost.", remedy: "It is tried again by itself. Check the network if this stays." });
 const FORGOTTEN = new Problem({ code: "restarted", title: "The service was restarted and has forgotten the scene.", remedy: "Sharing goes on in a new session: ask again once it has seen something." });
@@ -20,7 +21,8 @@ export class Link {
 
   get publishing() { return Boolean(this.stream); }
 
-  /** Publishes `stream` as a new session; with a session open, as its new picture and sound. Throws Problem. */
+  /** Publishes `stream` as a new session; with a session open, as its new picture and sound. Throws Problem.
+   *  iceServers(): a promise of RTCIceServer objects, asked for each time since their credentials expire. */
   async publish(stream, { iceServers, talk }) {
     Object.assign(this, { stream, iceServers, talk });
     if (!this.session) this.onState("waiting");
@@ -44,14 +46,17 @@ export class Link {
   }
 
   #reset() {
-    Object.assign(this, { session: null, stream: null, publisher: null, answers: null, attempt: 0, turn: null, retrying: null, socketUp: false, mediaUp: false, everUp: false });
+    Object.assign(this, { session: null, stream: null, publisher: null, answers: null, attempt: 0, turn: null, retrying: null, socketUp: false, mediaUp: false, everUp: false, saidLost: false });
   }
 
   async #publish() {
+    const { stream } = this;
+    const iceServers = await this.iceServers();
+    if (stream !== this.stream) return; // stopped, or replaced meanwhile
     this.publisher?.close({ forget: false });
-    const publisher = this.publisher = new Publisher(this.iceServers, (state) => { if (publisher === this.publisher) this.#media(state); });
-    const session = await publisher.publish(this.stream, { rejoin: this.session, talk: this.talk });
-    if (publisher !== this.publisher) { publisher.close({ forget: session !== this.session }); return; } // stopped meanwhile
+    const publisher = this.publisher = new Publisher(iceServers, (state) => { if (publisher === this.publisher) this.#media(state); });
+    const session = await publisher.publish(stream, { rejoin: this.session, talk: this.talk });
+    if (publisher !== this.publisher) { publisher.close({ forget: session !== this.session }); return; }
     if (session !== this.session) this.#follow(session);
   }
 
@@ -86,16 +91,20 @@ export class Link {
   #tell() {
     const live = this.socketUp && (this.mediaUp || !this.publishing);
     this.onState(live ? "live" : this.everUp ? "lost" : "waiting");
-    if (live) { this.everUp = true; this.onSolved(LOST.code); this.onSolved(NO_MEDIA.code); }
-    else if (this.everUp) this.onProblem(LOST);
+    if (live) {
+      Object.assign(this, { everUp: true, saidLost: false });
+      this.onSolved(LOST.code);
+      this.onSolved(NO_MEDIA.code);
+    } else if (this.everUp && !this.saidLost) {
+      this.saidLost = true; // once: what is learnt of the cause meanwhile is not to be hidden again
+      this.onProblem(LOST);
+    }
   }
 
   /** The session was closed: by someone, by a stopping server, or because this page could not be reached for too long. */
-  async #over(reason) {
-    const { stream, session } = this;
-    if (stream && !(this.socketUp && this.mediaUp && await ready())) { if (session === this.session) this.#anew(FORGOTTEN); return; }
-    if (session !== this.session) return;
-    this.onProblem(new Problem({ code: "closed", title: `The session has ended: ${reason}.`, remedy: stream ? "Press Start to begin a new one." : "Choose another source." }));
+  #over(reason) {
+    if (this.publishing && !DELIBERATE.includes(reason)) { this.#anew(FORGOTTEN); return; }
+    this.onProblem(new Problem({ code: "closed", title: `The session has ended: ${reason}.`, remedy: this.publishing ? "Press Start to begin a new one." : "Choose another source." }));
     this.onOver();
   }
 
@@ -103,7 +112,7 @@ export class Link {
     this.answers?.close();
     Object.assign(this, { session: null, answers: null, socketUp: false, mediaUp: false, everUp: false });
     this.onProblem(problem);
-    if (this.publishing) this.#repair(0);
+    if (this.publishing) this.#repair();
     else this.onOver();
   }
 
@@ -137,5 +146,3 @@ export class Link {
     }
   }
 }
-
-const ready = () => call("GET", "/readyz").then(() => true, () => false);

@@ -61,7 +61,7 @@ async function share() {
   try {
     const stream = await opened.open(chooser.chosen);
     opened.setClipAudible($("hear-clip").checked);
-    await link.publish(stream, { iceServers: info.ice_servers, talk: info.speech ? talk.mode : null });
+    await link.publish(stream, { iceServers: async () => (await learn()).ice_servers, talk: info.speech ? talk.mode : null });
   } catch (error) {
     if (opened !== source) return; // stopped, or another one was chosen meanwhile
     complain(explain(error));
@@ -118,7 +118,7 @@ const handlers = {
   "answer.cancelled": (event) => transcript.cancelled(event),
   "source.lost": () => { $("hearing").textContent = "No picture or sound arrives at the service."; },
   "source.back": () => { $("hearing").textContent = ""; },
-  "engine.restarted": ({ windows_lost: lost }) => { strip.clear(); complain(new Problem({ code: "engine", title: "The model was restarted.", remedy: lost ? `It has forgotten ${lost} windows of the past.` : "Its memory was rebuilt." })); },
+  "engine.restarted": (event) => { strip.clear(); complain(forgotten(event)); },
   overload: ({ action }) => {
     if (action === "recovered") notice.clear("overload");
     else complain(new Problem({ code: "overload", title: "The service is too busy for every detail.", remedy: `It saves on ${action} until it has caught up.` }));
@@ -129,6 +129,12 @@ const handlers = {
     else complain(new Problem({ code: event.code, title: event.message, remedy: event.remedy }));
   },
 };
+
+/** The model lost its memory, and was given again what was still held: nothing, when the whole service was restarted. */
+function forgotten({ windows_refed: refed, windows_lost: lost }) {
+  if (lost && !refed) return new Problem({ code: "restarted", title: "The service was restarted and has forgotten the scene.", remedy: "The session goes on: ask again once it has seen something." });
+  return new Problem({ code: "engine", title: "The model was restarted.", remedy: lost ? `It has forgotten the first ${lost} windows.` : "Its memory was rebuilt." });
+}
 
 function show(event) { handlers[event.type]?.(event); }
 
@@ -148,15 +154,16 @@ async function cancel(question) {
   await call("DELETE", sessionPath(link.session, "questions", question)).catch(complain);
 }
 
-/** What the service is; asked again until it answers. */
+/** What the service is, asked afresh: it may be another one after a restart, and its TURN credentials expire. */
 async function learn() {
-  info ??= await getJson("/v1/info");
+  info = await getJson("/v1/info");
   const { model, device } = info.model;
   $("model").textContent = `Answers by ${model} on ${device}`;
   $("small-world").hidden = $("switch-model").hidden = !/nano/.test(model);
   $("ask").maxLength = info.limits.question_chars;
   talk.listens = info.speech;
   talk.show();
+  return info;
 }
 
 function meter() {

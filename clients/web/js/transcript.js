@@ -5,6 +5,7 @@ const ENDINGS = {
   client: "Stopped.",
   timeout: "Stopped: the answer took too long.",
   "engine lost": "Lost: the model was restarted. Ask again.",
+  "server lost": "Lost: the service was restarted. Ask again.",
   "session closed": "Lost: the session ended.",
   shutdown: "Lost: the service stopped.",
 };
