@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.faults.broker import HOST, Broker, NoBroker, broker_killed
 from benchmarks.faults.camera import film
 from benchmarks.faults.crowd import crowd
 from benchmarks.faults.kills import engine_killed, gateway_killed
@@ -19,14 +22,25 @@ from benchmarks.faults.soak import soak
 from benchmarks.live.service import ServiceFailed
 from benchmarks.report import environment, fingerprint, model_path, print_json, progress
 
-Scenario = Callable[[Victim, Path, argparse.Namespace], Awaitable[Outcome]]
-SCENARIOS: dict[str, Scenario] = {
-    "network": lambda victim, clip, chosen: bad_network(victim.url, clip, chosen.minutes),
-    "vanish": lambda victim, clip, chosen: coming_back(victim.url, clip),
-    "engine": lambda victim, clip, chosen: engine_killed(victim, clip, chosen.kills),
-    "gateway": lambda victim, clip, chosen: gateway_killed(victim, clip, chosen.kills),
-    "crowd": lambda victim, clip, chosen: crowd(victim, clip, chosen.subscribers),
-    "soak": lambda victim, clip, chosen: soak(victim, clip, chosen.soak_minutes),
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a scenario has to work with."""
+
+    victim: Victim
+    broker: Broker
+    clip: Path
+    chosen: argparse.Namespace
+
+
+SCENARIOS: dict[str, Callable[[Stage], Awaitable[Outcome]]] = {
+    "network": lambda on: bad_network(on.victim.url, on.clip, on.chosen.minutes),
+    "vanish": lambda on: coming_back(on.victim.url, on.clip),
+    "engine": lambda on: engine_killed(on.victim, on.clip, on.chosen.kills),
+    "gateway": lambda on: gateway_killed(on.victim, on.clip, on.chosen.kills),
+    "broker": lambda on: broker_killed(on.victim, on.broker, on.clip, on.chosen.kills),
+    "crowd": lambda on: crowd(on.victim, on.clip, on.chosen.subscribers),
+    "soak": lambda on: soak(on.victim, on.clip, on.chosen.soak_minutes),
 }
 
 
@@ -35,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         outcomes = asyncio.run(run(chosen))
-    except ServiceFailed as error:
+    except (ServiceFailed, NoBroker) as error:
         print(f"benchmarks.faults: {error}", file=sys.stderr)
         return 1
     print(report(outcomes))
@@ -46,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def run(chosen: argparse.Namespace) -> list[Outcome]:
-    """Each scenario against a service of its own. Raises ServiceFailed."""
+    """Each scenario against a service and a broker of its own. Raises ServiceFailed and NoBroker."""
     outcomes = []
     with tempfile.TemporaryDirectory() as name:
         clip = Path(name) / "clip.mp4"
@@ -55,15 +69,22 @@ async def run(chosen: argparse.Namespace) -> list[Outcome]:
             folder = Path(name) / scenario
             folder.mkdir()
             progress(f"{scenario} …")
-            outcomes.append(await _one(SCENARIOS[scenario], folder, clip, chosen))
+            async with _set(folder, clip, chosen) as stage:
+                outcomes.append(await SCENARIOS[scenario](stage))
             progress(report(outcomes[-1:]))
     return outcomes
 
 
-async def _one(scenario: Scenario, folder: Path, clip: Path, chosen: argparse.Namespace) -> Outcome:
-    settings = {"engine.model": chosen.model} | dict(pair.split("=", 1) for pair in chosen.set)
-    async with Victim(folder, settings) as victim:
-        return await scenario(victim, clip, chosen)
+@contextlib.asynccontextmanager
+async def _set(folder: Path, clip: Path, chosen: argparse.Namespace) -> AsyncIterator[Stage]:
+    broker = Broker(folder)
+    await broker.start()
+    try:
+        settings = {"engine.model": chosen.model, "mqtt.host": HOST, "mqtt.port": str(broker.port)}
+        async with Victim(folder, settings | dict(pair.split("=", 1) for pair in chosen.set)) as victim:
+            yield Stage(victim, broker, clip, chosen)
+    finally:
+        await broker.kill()
 
 
 def _parser() -> argparse.ArgumentParser:

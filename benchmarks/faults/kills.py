@@ -50,7 +50,7 @@ class Scene:
     async def interrupted(self) -> str:
         """Ask, and return when the answer has begun."""
         question = await self.ask(0)
-        await self.watchers[0].until(lambda e: e["type"] == "answer.started" and e["question"] == question)
+        await self.watchers[0].start_of(question)
         return question
 
     async def settle(self, outcome: Outcome) -> None:

@@ -73,6 +73,7 @@ class _Port(asyncio.DatagramProtocol):
         at = None if self.relay.is_cut else self.line.arrival(loop.time(), len(data))
         if at is None:
             self.relay.dropped += 1
+            self.relay.dropping.set()
             return
         self.relay.carried += 1
         loop.call_at(at, self.other.send, data)
@@ -91,6 +92,8 @@ class Relay:
     def __init__(self, conditions: Conditions, dice: random.Random) -> None:
         self.is_cut = False
         self.carried = self.dropped = 0
+        self.dropping = asyncio.Event()
+        """Set at the first packet that was dropped."""
         self.camera_side = _Port(self, Line(conditions, dice))
         self.gateway_side = _Port(self, Line(conditions, dice))
         self.camera_side.other, self.gateway_side.other = self.gateway_side, self.camera_side

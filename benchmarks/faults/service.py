@@ -18,7 +18,7 @@ class Victim(Service):
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         fixed = {
-            "server.port": str(_free_port()),
+            "server.port": str(free_port()),
             "answers.log": f"sqlite:///{folder / 'events.db'}",
             "media.grace_s": "60",
             "server.client_sessions": "64",
@@ -100,7 +100,8 @@ async def gone(pid: int, limit_s: float) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A loopback port that nothing listens on now."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -12,7 +12,7 @@ from benchmarks.faults.service import Victim
 from benchmarks.faults.watcher import Watcher
 from clients.python import Api
 
-_WARM_ROUNDS = 3
+_WARM_ROUNDS = 2
 _MIB = 2**20
 _FLAT_MIB = 48.0
 """Growth that counts as flat: allocators and caches settle; a leak of one session a round would be hundreds."""

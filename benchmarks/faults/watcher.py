@@ -70,6 +70,10 @@ class Watcher:
         """The first event of a type after the ``since`` first."""
         return await self.until(lambda event: event["type"] == name, since)
 
+    async def start_of(self, question: str) -> Event:
+        """The moment at which a question's answer begins."""
+        return await self.until(lambda event: event["type"] == "answer.started" and event["question"] == question)
+
     async def end_of(self, question: str) -> Event:
         """How a question ended."""
         return await self.until(lambda event: event["type"] in _ENDS and event["question"] == question)
