@@ -14,6 +14,7 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ class Examiner:
         self.model, self.tokenizer = load(weights, device)
         self.facts = facts(weights)
         self.chat = Chat.of(self.tokenizer, self.facts.system_prompt)
+        # transformers' wrapper of fused attention is wrong when several rows meet a longer cache; the plain one is not.
+        self.model.set_attn_implementation("eager")
         self.thinker = Thinker(self.model.eval())
 
     def media(self, plan: StreamPlan, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -77,30 +80,35 @@ class Examiner:
         batch = self.pack(plan).to(self.device)
         media = preprocess(batch, *self.media(plan, batch), torch.float32)
         features = self.thinker.encode(media, batch.anchors, batch.compressed)
-        found = []
+        found: list[tuple[Asked, str]] = []
+        prefixes: dict[int, Any] = {}
         for first, last, asked in batch.slots:
             assert isinstance(asked, Asked)
             rows = batch.rows[first:last]
             prompt = rows[: int((rows[:, Column.LABEL] == NO_LABEL).sum()) + 1]
             limit = int(rows[0, Column.LIMIT])
-            found.append((asked, self._decode(torch.cat([batch.rows[:limit], prompt]), features)))
+            if limit not in prefixes:
+                prefixes[limit] = self._forward(*self.thinker.embed(batch.rows[:limit], features), None).past_key_values
+            found.append((asked, self._decode(prompt, features, deepcopy(prefixes[limit]))))
         return found
 
-    def _decode(self, rows: Tensor, features: Features) -> str:
-        """Greedy answer of transformers' own forward to the conversation `rows`."""
-        embeds, positions = self.thinker.embed(rows, features)
-        cache, ids = None, list[int]()
-        step: dict[str, Any] = {"inputs_embeds": embeds[None], "position_ids": positions[:, None]}
-        position = int(positions[0, -1])
+    def _forward(self, embeds: Tensor, positions: Tensor, cache: Any) -> Any:
+        """transformers' forward of rows [n, hidden] at positions [3, n] after those in `cache`."""
+        return self.model(
+            inputs_embeds=embeds[None], position_ids=positions[:, None], past_key_values=cache, use_cache=True
+        )
+
+    def _decode(self, prompt: Tensor, features: Features, cache: Any) -> str:
+        """Greedy answer to the rows of a question, after the conversation in `cache`."""
+        embeds, positions = self.thinker.embed(prompt, features)
+        ids: list[int] = []
         while len(ids) < self.facts.max_answer_tokens:
-            out = self.model(**step, past_key_values=cache, use_cache=True)
+            out = self._forward(embeds, positions, cache)
             cache, token = out.past_key_values, int(out.logits[0, -1].argmax())
             if token == self.chat.im_end:
                 break
             ids.append(token)
-            position += 1
-            at = torch.full((3, 1, 1), position, device=self.device)
-            step = {"inputs_embeds": self.thinker.text.embed_tokens.weight[token][None, None], "position_ids": at}
+            embeds, positions = self.thinker.text.embed_tokens.weight[token][None], positions[:, -1:] + 1
         text: str = self.tokenizer.decode(ids)
         return text
 

@@ -1,0 +1,136 @@
+"""The pieces of training that can be wrong on their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nano_omni import NanoFacts, tokenizer
+from nano_omni.build import corpus
+from nano_omni.training.augment import CLEAN, Damage, SpeechBank, damage_audio, damage_video
+from nano_omni.training.chat import Chat
+from nano_omni.training.decoder import BLOCK, Visibility, _blocks, dense_masks
+from nano_omni.training.layout import AUDIO, VIDEO, Column, LayoutBuilder, StreamShape, Turn
+from nano_omni.training.loop import rate_at
+from nano_omni.training.mix import EVALUATION_SEEDS, Mix, draw_script, draw_stream
+from nano_omni.training.muon import orthogonalise
+from nano_omni.training.rows import condition_rows, main_rows
+from nano_omni.training.targets import sound_targets, view_targets
+from nano_omni.world.entities import ACCEPTANCE_SEEDS
+from nano_omni.world.script import make_script
+
+
+@pytest.fixture(scope="module")
+def chat() -> Chat:
+    return Chat.of(tokenizer.train_tokenizer(corpus(4)), NanoFacts().system_prompt)
+
+
+def test_equal_corpora_give_equal_tokenizers_that_lose_nothing() -> None:
+    first, second = (tokenizer.train_tokenizer(corpus(3)) for _ in range(2))
+    text = "<|im_start|>user\nWhat colour is the Ünknown thing?<|im_end|>\n"
+    assert first.encode(text) == second.encode(text)
+    assert first.decode(first.encode(text)) == text
+
+
+@pytest.mark.parametrize(("compressed", "video", "audio"), [(False, 16 * 36, 16 * 25), (True, 4 * 36 + 12 * 7, 8 * 35)])
+def test_a_trunk_holds_the_tokens_the_pruner_keeps(chat: Chat, compressed: bool, video: int, audio: int) -> None:
+    rows = LayoutBuilder(chat, StreamShape(16, compressed=compressed)).finish().rows
+    kinds = np.bincount(rows[:, Column.KIND], minlength=3)
+    assert (kinds[VIDEO], kinds[AUDIO]) == (video, audio)
+
+
+def test_a_slot_can_be_taken_back(chat: Chat) -> None:
+    builder = LayoutBuilder(chat, StreamShape(8), [Turn(3, "What is it?", "red.")])
+    builder.add_slot(5, "What is it?", "blue.")
+    before = builder.finish()
+    builder.add_slot(6, "What is it?", "green.")
+    builder.drop_slot()
+    after = builder.finish()
+    assert np.array_equal(before.rows, after.rows)
+    assert before.slots == after.slots
+
+
+def test_blocks_of_attention_cover_all_that_is_visible() -> None:
+    random = np.random.default_rng(0)
+    size = 4 * BLOCK
+    first = torch.tensor([0] * (3 * BLOCK) + [3 * BLOCK] * BLOCK)
+    own = torch.tensor([0] * 200 + [200 + i // 20 * 20 for i in range(184)] + [3 * BLOCK] * BLOCK)
+    limit = torch.tensor([0] * 200 + random.integers(1, 200, 184).tolist() + [0] * BLOCK)
+    nothing = torch.zeros(size)
+    seen = Visibility(first, own, limit, nothing, nothing, torch.ones(1, size))
+    (mask,) = dense_masks(seen, [None])
+    assert isinstance(mask, torch.Tensor)
+    needed = mask.view(4, BLOCK, 4, BLOCK).any(3).any(1)
+    count, index = (table[0, 0] for table in _blocks(seen))
+    for row in range(4):
+        assert set(needed[row].nonzero().flatten().tolist()) <= set(index[row, : int(count[row])].tolist())
+    assert int(count[3]) == 1
+
+
+def test_dropped_tokens_are_hidden_and_text_never_is() -> None:
+    size = BLOCK
+    luck = torch.linspace(0, 0.99, size)
+    luck[::2] = -1
+    flat = torch.zeros(size, dtype=torch.long)
+    seen = Visibility(flat, flat, flat, luck, torch.zeros(size), torch.full((1, size), 0.5))
+    (mask,) = dense_masks(seen, [0])
+    assert isinstance(mask, torch.Tensor)
+    last = mask[-1]
+    assert last[::2].all()
+    assert last[1:-1:2].equal(luck[1:-1:2] < 0.5)
+
+
+def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
+    matrices = torch.randn(3, 96, 32, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonalise(matrices).float())
+    assert values.min() > 0.5
+    assert values.max() < 1.4
+
+
+def test_no_damage_changes_nothing_and_all_of_it_stays_in_range() -> None:
+    torch.manual_seed(0)
+    frames = torch.randint(0, 256, (2, 4, 168, 168, 3), dtype=torch.uint8)
+    samples, quietest = torch.rand(2, 48_000) * 2 - 1, torch.full((2,), 0.1)
+    assert damage_video(frames, CLEAN).equal(frames)
+    assert damage_audio(samples, quietest, CLEAN, None).equal(samples)
+    everything = replace(Damage(), light=1.0, camera_noise=1.0, box=1.0, freeze=1.0, codec=1.0, speech=1.0, noise=1.0)
+    harmed = damage_video(frames, everything)
+    assert harmed.shape == frames.shape
+    assert not harmed.equal(frames)
+    bank = SpeechBank((torch.rand(3, 41_600) * 20_000).short())
+    heard = damage_audio(samples, quietest, everything, bank)
+    assert heard.abs().max() <= 1
+    assert heard.isfinite().all()
+
+
+def test_no_row_of_the_evaluation_uses_training_or_acceptance_seeds() -> None:
+    assert Mix().seeds[1] <= EVALUATION_SEEDS
+    for row in [*main_rows(), *condition_rows()]:
+        assert EVALUATION_SEEDS <= row.mix.seeds[0] < row.mix.seeds[1] <= ACCEPTANCE_SEEDS
+
+
+def test_a_stream_asks_only_about_tracks_it_has() -> None:
+    random = np.random.default_rng(0)
+    mix = Mix(video_only=1.0, windows=((4, 1.0),))
+    plan = draw_stream(mix, draw_script(mix, 4, random), random)
+    assert not plan.shape.audio
+    assert {asked.category.split(".")[0] for asked in plan.slots} <= {"now", "past", "outside"}
+
+
+def test_targets_name_what_the_script_shows_and_sounds() -> None:
+    script = make_script(1, 8)
+    views, sounds = view_targets(script), sound_targets(script)
+    assert views.shape[0] == script.seconds
+    assert views.any()
+    assert len(sounds) == 25 * script.seconds
+    assert len({int(kind) for kind in sounds} - {0}) == len({sound.kind for sound in script.sounds})
+
+
+def test_the_rate_warms_up_holds_and_falls() -> None:
+    assert rate_at(0.0) == pytest.approx(0.1)
+    assert rate_at(0.3) == 1.0
+    assert rate_at(1.0) == pytest.approx(0.02)
+    assert rate_at(0.5, start=0.5) < rate_at(0.52, start=0.5)
