@@ -103,7 +103,7 @@ async def _running(config: Config, engine: Engine) -> AsyncIterator[Gateway]:
         fanouts = Fanouts(logs, config.answers.subscriber_queue)
         metrics = Metrics()
         maker = _Maker(config, engine, sources, fanouts, hearing, metrics)
-        sessions = Sessions(engine, sources, maker.parts(), info)
+        sessions = Sessions(engine, sources, maker.parts(outlasting=isinstance(logs, SqlLogs)), info)
         gateway = Gateway(
             sessions=sessions,
             engine=engine,
@@ -205,8 +205,9 @@ class _Maker:
     hearing: Callable[[], Hearing] | None
     metrics: Metrics
 
-    def parts(self) -> Parts:
-        return Parts(self._new, self._revive, self.fanouts.close)
+    def parts(self, *, outlasting: bool) -> Parts:
+        """``outlasting``: the log outlasts this run of the server."""
+        return Parts(self._new, self._revive, self.fanouts.close, self.fanouts.interrupt if outlasting else None)
 
     def _new(self, id: str, options: SessionOptions) -> Session:
         return self._session(id, options, Windower(id, self.config.windows))

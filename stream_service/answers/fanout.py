@@ -15,6 +15,10 @@ class SubscriberTooSlow(Exception):
     """More live events waited for this subscriber than its queue holds; it resumes after the last one it received."""
 
 
+class Interruption(Exception):
+    """The server stops while the session is open: it goes on after a restart, and so can the subscriber."""
+
+
 class AheadOfLog(LookupError):
     """The client has seen events that this log never held: it remembers another session of that name."""
 
@@ -35,6 +39,7 @@ class Fanout:
         self._queue = queue
         self._subscribers: set[_Subscriber] = set()
         self._ended = ended
+        self._interrupted = False
         self._on_finished = on_finished
 
     @property
@@ -56,11 +61,16 @@ class Fanout:
             subscriber.wake()
         self._check_finished()
 
+    def interrupt(self) -> None:
+        """No event follows in this run of the server: subscriptions end with :class:`Interruption`."""
+        self._interrupted = True
+        self.end()
+
     async def subscribe(self, after: int) -> AsyncGenerator[Record]:
         """Every event that follows number ``after``, to the session's end.
 
         Raises :class:`~stream_service.answers.log.LogTrimmed` when the log no longer holds the first of them,
-        :class:`AheadOfLog` when ``after`` was never reached, and :class:`SubscriberTooSlow`.
+        :class:`AheadOfLog` when ``after`` was never reached, :class:`SubscriberTooSlow`, and :class:`Interruption`.
         """
         if after > self.log.durable:
             raise AheadOfLog(after)
@@ -76,6 +86,8 @@ class Fanout:
                 yield live
         finally:
             self._subscribers.discard(subscriber)
+        if self._interrupted:
+            raise Interruption
 
     def _show(self, record: Record) -> None:
         for subscriber in self._subscribers:
@@ -112,6 +124,12 @@ class Fanouts:
             return self._live[key]
         log = await self.logs.find(key)
         return None if log is None else Fanout(log, self._queue, ended=True)
+
+    def interrupt(self, session: str) -> None:
+        """End the session's subscriptions, but not the session, which a later run of the server takes up again."""
+        fanout = self._live.get(session)
+        if fanout is not None:
+            fanout.interrupt()
 
     def close(self, session: str, keep: bool) -> None:
         """End the session's subscriptions; ``keep`` its log for readers that come late, or forget that it was."""

@@ -1,9 +1,10 @@
 """The answer WebSocket: one subscriber of one session.
 
-Closing codes: 1000 the session is over; 1013 the subscriber was too slow (RFC 6455's registry: try again later);
-4404 no such session; 4409 ``after`` was never reached, so the client remembers another session; 4410 the events after
-``after`` are no longer held. Each 44xx follows an ``error`` event with ``seq`` 0 that says what to do. Keep-alive pings
-are the server's (``server.ping_s``).
+Closing codes: 1000 the session is over; 1012 the server stops, and the session goes on when it is back; 1013 the
+subscriber was too slow (RFC 6455's registry: service restart, try again later); 4404 no such session; 4409 ``after``
+was never reached, so the client remembers another session; 4410 the events after ``after`` are no longer held. Each
+44xx follows an ``error`` event with ``seq`` 0 that says what to do. Keep-alive pings are the server's
+(``server.ping_s``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import anyio
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from stream_service.answers import events
-from stream_service.answers.fanout import AheadOfLog, Fanout, SubscriberTooSlow
+from stream_service.answers.fanout import AheadOfLog, Fanout, Interruption, SubscriberTooSlow
 from stream_service.answers.log import LogTrimmed
 
 
@@ -24,6 +25,7 @@ class CloseCode(IntEnum):
     """Why the server closed the socket."""
 
     SESSION_OVER = 1000
+    RESTART = 1012
     TRY_AGAIN_LATER = 1013
     NO_SUCH_SESSION = 4404
     AHEAD_OF_LOG = 4409
@@ -66,6 +68,8 @@ class _Line:
                 async for record in records:
                     await self._websocket.send_text(record.json)
             await self._websocket.close(CloseCode.SESSION_OVER)
+        except Interruption:
+            await self._websocket.close(CloseCode.RESTART, "resume with after=SEQ of the last event received")
         except SubscriberTooSlow:
             await self._websocket.close(CloseCode.TRY_AGAIN_LATER, "resume with after=SEQ of the last event received")
         except LogTrimmed as error:

@@ -170,6 +170,12 @@ class Session:
         self.journal.write(events.SessionClosed, reason=reason)
         self._closed.set()
 
+    def suspend(self) -> None:
+        """Stop as :meth:`close` does, without an end in the log: a later run of the server takes the session up."""
+        self._narrator.abandon(CancelReason.SHUTDOWN)
+        self._lifecycle.to(SessionState.CLOSED)
+        self._closed.set()
+
     def fail(self) -> None:
         """Say that this program made a mistake, before the session is closed for it."""
         self._narrator.error("internal", "Something went wrong in this session.", "Publish again; tell the operator.")

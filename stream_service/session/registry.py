@@ -25,13 +25,14 @@ _TICK_S = 0.25
 class Parts:
     """How the registry makes and unmakes sessions.
 
-    ``make(id, options)`` a new one, ``revive(past)`` one that an earlier run of the server left open; ``forget(id,
-    keep)`` ends its log.
+    ``make(id, options)`` a new one, ``revive(past)`` one that an earlier run of the server left open. ``forget(id,
+    keep)`` ends a session's log; ``leave_open(id)``, where the log outlasts this run, stops it for a later one.
     """
 
     make: Callable[[str, SessionOptions], Session]
     revive: Callable[[Interrupted], Session]
     forget: Callable[[str, bool], None]
+    leave_open: Callable[[str], None] | None = None
 
 
 class Sessions:
@@ -178,11 +179,24 @@ class Sessions:
     ) -> None:
         """End a session and free what it holds, but for its log (``keep``). Raises NotFound."""
         session = self.get(key)
+        self._remove(session)
+        session.close(reason, cancel)
+        self._parts.forget(session.id, keep)
+        await self._free(session)
+
+    async def _suspend(self, session: Session, leave_open: Callable[[str], None]) -> None:
+        """Stop a session that the next run of the server takes up again."""
+        self._remove(session)
+        session.suspend()
+        leave_open(session.id)
+        await self._free(session)
+
+    def _remove(self, session: Session) -> None:
         del self._sessions[session.id]
         if session.options.name is not None:
             self._names.pop(session.options.name, None)
-        session.close(reason, cancel)
-        self._parts.forget(session.id, keep)
+
+    async def _free(self, session: Session) -> None:
         self._check_quiet()
         await self._sources.end(session.id)
         await self._engine.close(session.id)
@@ -211,7 +225,10 @@ class Sessions:
             self.tick()
 
     async def stop(self, drain_s: float) -> None:
-        """Take nothing new, let running answers finish for at most ``drain_s`` seconds, then close every session."""
+        """Take nothing new, let running answers finish for at most ``drain_s`` seconds, then end every session.
+
+        Sessions with a name are left open where the log allows: whoever knows the name finds them after a restart.
+        """
         self.stopping = True
         self._check_quiet()
         try:
@@ -219,8 +236,12 @@ class Sessions:
                 await self._quiet.wait()
         except TimeoutError:
             _log.warning("answers were still running after %g s and are cancelled", drain_s)
+        leave_open = self._parts.leave_open
         for session in self.all():
-            await self.close(session.id, "the server stopped", CancelReason.SHUTDOWN)
+            if leave_open is not None and session.options.name is not None:
+                await self._suspend(session, leave_open)
+            else:
+                await self.close(session.id, "the server stopped", CancelReason.SHUTDOWN)
         if self._closing:
             await asyncio.wait(self._closing)
 

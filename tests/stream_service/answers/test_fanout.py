@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from stream_service.answers.fanout import AheadOfLog, Fanout, Fanouts, SubscriberTooSlow
+from stream_service.answers.fanout import AheadOfLog, Fanout, Fanouts, Interruption, SubscriberTooSlow
 from stream_service.answers.log import LogTrimmed, MemoryLog, MemoryLogs, Opening, Record, Show
 
 
@@ -137,3 +137,16 @@ async def test_nothing_is_shown_before_it_is_durable_and_the_end_waits_for_it() 
     log.settle(2)
     await reader
     assert (got, finished) == ([1, 2, 3], [True])
+
+
+async def test_a_server_that_stops_does_not_end_the_session_for_its_subscribers() -> None:
+    fanouts = Fanouts(MemoryLogs(history=10, closed=1), queue=3)
+    fanout = fanouts.open(Opening("s"))
+    publish(fanout, 3)
+    got: list[int] = []
+    reader = asyncio.create_task(collect(fanout, 0, got))
+    await settle()
+    fanouts.interrupt("s")
+    with pytest.raises(Interruption):
+        await reader
+    assert got == [1, 2, 3]

@@ -60,6 +60,16 @@ async def test_a_subscriber_that_stops_reading_is_closed_with_1013() -> None:
     assert fanout.subscribers == 0
 
 
+async def test_a_server_that_restarts_says_so() -> None:
+    fanout, wire = Fanout(MemoryLog(100), queue=3), Wire()
+    wire.writable.set()
+    serving = asyncio.create_task(answers.serve(wire.socket, "s", fanout, 0, wall()))
+    await settle()
+    fanout.interrupt()
+    await serving
+    assert (wire.sent[-1]["type"], wire.sent[-1]["code"]) == ("websocket.close", 1012)
+
+
 async def test_a_client_that_leaves_while_being_sent_to_is_no_error() -> None:
     fanout, wire = Fanout(MemoryLog(100), queue=3), Wire()
     publish(fanout, 2)

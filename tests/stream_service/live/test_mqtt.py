@@ -15,7 +15,7 @@ from tests.stream_service.live.camera import Camera
 from tests.stream_service.live.conftest import Server
 from tests.stream_service.live.subscriber import subscribed
 
-pytestmark = [pytest.mark.default, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.default, pytest.mark.timeout(240)]
 
 
 def heard_until(assistant: Assistant, type: str) -> list[Event]:

@@ -7,13 +7,15 @@ import signal
 from pathlib import Path
 
 import pytest
+import websockets
 
 from stream_service.answers import events
+from tests.stream_service.answers.stores import opened
 from tests.stream_service.live.camera import Camera
 from tests.stream_service.live.conftest import Server
 from tests.stream_service.live.subscriber import subscribed
 
-pytestmark = [pytest.mark.default, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.default, pytest.mark.timeout(240)]
 
 
 async def test_a_killed_gateway_loses_no_event_and_its_cameras_may_rejoin(model: str, tmp_path: Path) -> None:
@@ -29,7 +31,7 @@ async def test_a_killed_gateway_loses_no_event_and_its_cameras_may_rejoin(model:
             await first.until("answer.delta")
             await asyncio.to_thread(server.stop, signal.SIGKILL)
 
-    server = Server(model, answers__log=log, media__grace_s=6)
+    server = Server(model, answers__log=log, media__grace_s=10)
     async with subscribed(server.url, session, first.last) as late:
         lost = await late.until("source.lost")
         assert isinstance(lost, events.SourceLost)
@@ -48,18 +50,30 @@ async def test_a_killed_gateway_loses_no_event_and_its_cameras_may_rejoin(model:
                 answer = await http.post("/v1/sessions/porch/questions", json={"text": "What is it now?"})
                 assert answer.status_code == 202
             await late.until("answer.done")
-        async with subscribed(server.url, "porch") as replay:
-            while replay.last < late.last:
-                await replay.next()
-        assert replay.seen[: late.last] == first.seen + late.seen
+            async with subscribed(server.url, "porch") as replay:
+                while replay.last < late.last:
+                    await replay.next()
+            assert replay.seen[: late.last] == first.seen + late.seen
+            await ended_alone(server, gone, other.last)
 
-    async with subscribed(server.url, gone, other.last) as late:
+            assert await asyncio.to_thread(server.stop) == 0, "".join(server.output)
+            with pytest.raises(websockets.ConnectionClosed) as stopped:
+                await late.until("session.closed")
+    assert stopped.value.rcvd is not None
+    assert stopped.value.rcvd.code == 1012
+    async with opened(log) as logs:
+        (open_still,) = await logs.interrupted()
+        assert open_still.opening.session == session
+        assert open_still.unanswered == {}
+
+
+async def ended_alone(server: Server, session: str, after: int) -> None:
+    async with subscribed(server.url, session, after) as late:
         closed = await late.until("session.closed")
         assert isinstance(closed, events.SessionClosed)
         assert closed.reason == "the source did not come back"
     async with subscribed(server.url, "shed", late.last - 1) as past:  # a name still finds what is over
         await past.until("session.closed")
-    assert await asyncio.to_thread(server.stop) == 0, "".join(server.output)
 
 
 def ends(seen: list[events.Event], question: str) -> list[str]:

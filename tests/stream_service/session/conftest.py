@@ -40,7 +40,12 @@ class House:
         self.logs = MemoryLogs(history=1000, closed=8)
         self.fanouts = Fanouts(self.logs, queue=100)
         self.written: dict[str, Fanout] = {}
-        self.sessions = Sessions(self.engine, self.sources, Parts(self._make, self._revive, self.fanouts.close), INFO)
+        self.left_open: list[str] = []
+        parts = Parts(self._make, self._revive, self.fanouts.close)
+        self.sessions = Sessions(self.engine, self.sources, parts, INFO)
+        lasting = Parts(self._make, self._revive, self.fanouts.close, self.left_open.append)
+        self.lasting_sessions = Sessions(self.engine, self.sources, lasting, INFO)
+        """The same, over a log that outlasts the server."""
 
     async def publish(
         self, name: str | None = None, *, barge_in: BargeIn = "interrupt", owner: str | None = None

@@ -252,6 +252,20 @@ async def test_the_engine_s_troubles_are_told(house: House) -> None:
     assert (restarted["type"], restarted["windows_refed"], restarted["windows_lost"]) == ("engine.restarted", 3, 1)
 
 
+async def test_a_stop_leaves_named_sessions_open_where_the_log_outlasts_it(house: House) -> None:
+    sessions = house.lasting_sessions
+    options = SessionOptions(TalkMode.HANDS_FREE, "interrupt", "door")
+    named, _ = await sessions.publish("offer", "door", options)
+    unnamed, _ = await sessions.publish("offer", None, SessionOptions(TalkMode.HANDS_FREE, "interrupt"))
+    named.on_audio(sound(0.0, 2.0))
+    named.ask("What is this?")
+    await sessions.stop(0.0)
+    assert house.left_open == [named.id]
+    assert house.types(named)[-1] == "answer.cancelled"
+    assert house.types(unnamed)[-1] == "session.closed"
+    assert (sessions.all(), sorted(house.engine.closed)) == ([], sorted([named.id, unnamed.id]))
+
+
 PAST = Interrupted(
     opening_of("past", SessionOptions(TalkMode.OFF, "queue", "door", "token-a", SessionSettings(budget=64))),
     at=40.0,
