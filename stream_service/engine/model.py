@@ -11,6 +11,7 @@ import torch
 import nano_omni
 from pruner import (
     Ask,
+    DeviceMemoryError,
     LiveModel,
     LiveOptions,
     PrunerError,
@@ -19,6 +20,7 @@ from pruner import (
     UnsupportedModelError,
     WeightsError,
 )
+from pruner.families.memory import available_bytes
 from stream_service.engine.loop import EngineLoop
 from stream_service.engine.runner import refusal, sentence
 from stream_service.engine.settings import EngineSettings
@@ -30,7 +32,7 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
     """Loads the model and checks that it can work as configured.
 
     Raises:
-        StartupError: no such weights, model family or device; names the path and the remedy.
+        StartupError: no such weights, model family or device, or no room for the weights; names the remedy.
         InvalidConfig: a share, budget or depth that this model cannot reach; states the reachable range.
     """
     torch.set_num_threads(settings.cpu_threads())
@@ -38,7 +40,7 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
         raise StartupError(
             f"engine.device is {settings.device}, but no GPU is usable", remedy="Set engine.device to cpu."
         )
-    path = nano_omni.weights_dir() if settings.model == "nano" else Path(settings.model)
+    path = nano_omni.weights_dir() if settings.model == "nano" else settings.model
     options = TurnOptions(
         deep_share=settings.deep_share,
         schedule=settings.schedule,
@@ -49,9 +51,15 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
     try:
         model = LiveModel.load(
             path,
+            revision=settings.revision,
             device=settings.device,
             dtype=getattr(torch, settings.dtype),
-            options=LiveOptions(fusion_depth=settings.fusion_depth, turn=options),
+            options=LiveOptions(
+                fusion_depth=settings.fusion_depth,
+                frame_size=settings.frame_size and settings.frame_size[::-1],
+                frame_tokens=settings.frame_tokens,
+                turn=options,
+            ),
         )
         session_bytes = model.session_bytes(settings.budget)
         check_room(settings, session_bytes)
@@ -60,7 +68,7 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
         raise _explained(error) from error
     facts = model.facts
     info = EngineInfo(
-        model=settings.model if settings.model == "nano" else path.name,
+        model=Path(settings.model).name,
         device=settings.device,
         layers=facts.layers,
         fusion_depth=facts.fusion_depth,
@@ -80,19 +88,12 @@ def check_room(settings: EngineSettings, session_bytes: int) -> None:
         InvalidConfig: it does not; says what is needed and what there is.
     """
     needed = session_bytes * settings.max_sessions
-    on_gpu = settings.device.startswith("cuda")
-    free: int = torch.cuda.mem_get_info(settings.device)[0] if on_gpu else available_bytes()
+    free = available_bytes(torch.device(settings.device))
     if needed > free:
         message = (
             f"{settings.max_sessions} sessions need {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} are free"
         )
         raise InvalidConfig(message, remedy="Lower engine.max_sessions or engine.budget.", field="engine.max_sessions")
-
-
-def available_bytes() -> int:
-    """Memory of this machine that a process may still take."""
-    fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
-    return 1024 * int(fields["MemAvailable"].split()[0])
 
 
 def warm_up(model: LiveModel, budget: int) -> None:
@@ -119,6 +120,10 @@ def _explained(error: PrunerError) -> OmniDropError:
             return StartupError(
                 f"the model in {error.path} cannot be loaded: it {error.problem}", remedy=sentence(error.remedy)
             )
+        case DeviceMemoryError():
+            sizes = f"{error.needed / 2**30:.1f} GiB of memory, {max(error.available, 0) / 2**30:.1f} are free"
+            remedy = "Set engine.dtype to a smaller format, or engine.model or engine.device to another."
+            return StartupError(f"{error.what} need {sizes} on {error.device}", remedy=remedy)
         case UnsupportedModelError():
             return StartupError(str(error), remedy=f"Use a model of type {' or '.join(error.known)}.")
     refused = refusal(error)

@@ -14,13 +14,28 @@ class EngineSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = Field(
-        default="nano", min_length=1, description="'nano' for the built-in model, or the directory of a checkpoint"
+        default="nano",
+        min_length=1,
+        description="'nano' for the built-in model, the directory of a checkpoint, or its name on the Hugging Face hub",
+    )
+    revision: str | None = Field(
+        default=None, min_length=1, description="branch, tag or commit of a hub model; unset: its main branch"
     )
     device: str = Field(
         default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="where the model runs: cpu, cuda or cuda:N"
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32", description="number format of weights and caches; on a CPU float32 is the fastest"
+    )
+    frame_size: tuple[int, int] | None = Field(
+        default=None,
+        description="width and height of the camera's picture, whose shape frames take where the model prescribes none",
+    )
+    frame_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=768,
+        description="pixel limit: most video tokens a second where the model prescribes no frame; unset: 144",
     )
     threads: int | None = Field(
         default=None,
