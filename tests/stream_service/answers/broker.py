@@ -18,16 +18,16 @@ def free_port() -> int:
 
 
 class Mosquitto:
-    """Keeps its port, its retained messages and its sessions over restarts; ``lines`` add to its configuration."""
+    """Keeps its port and messages over restarts; ``lines`` add to its configuration, ``config`` replaces it."""
 
-    def __init__(self, folder: Path, *lines: str, port: int | None = None) -> None:
+    def __init__(self, folder: Path, *lines: str, port: int | None = None, config: str | None = None) -> None:
         self.port = port or free_port()
         self._config = folder / "mosquitto.conf"
         access = [] if any("allow_anonymous" in line for line in lines) else ["allow_anonymous true"]
-        settings = [f"listener {self.port} 127.0.0.1", "user root", "persistence true",
-                    "autosave_interval 1", "autosave_on_changes true",
-                    f"persistence_location {folder}/", *access, *lines]  # fmt: skip
-        self._config.write_text("\n".join(settings) + "\n")
+        keeping = ["persistence true", f"persistence_location {folder}/"]
+        keeping += ["autosave_interval 1", "autosave_on_changes true"]
+        settings = [f"listener {self.port} 127.0.0.1", "user root", *keeping, *access, *lines]
+        self._config.write_text(config or "\n".join(settings) + "\n")
         self._log = folder / "mosquitto.log"
         self.start()
 
