@@ -5,13 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +21,10 @@ from aiortc import (
 from pydantic import SecretStr, ValidationError
 
 from stream_service.media import IceServer, MediaSettings, Peers, turn
+from stream_service.media.fragment import read_fragment, write_fragment
+from stream_service.media.restart import Restart, make_restartable
+from tests.stream_service.media.coturn import SECRET, Coturn
 
-SECRET = "north-wind"
 URL = "turn:turn.example.org:3478?transport=udp"
 SHARED = MediaSettings(turn_urls=(URL,), turn_secret=SecretStr(SECRET), turn_ttl_s=600)
 MakeCamera = Callable[..., Any]
@@ -82,57 +79,6 @@ def test_half_a_turn_server_is_a_mistake(wrong: dict[str, object]) -> None:
 
 
 # With a real coturn ------------------------------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class Coturn:
-    """A coturn on loopback that relays from the ports ``first`` to ``last``."""
-
-    first, last = 46_000, 46_063
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        program = shutil.which("turnserver")
-        assert program is not None, "install the Debian package coturn"
-        self.log = folder / "coturn.log"
-        command = [
-            program, "-n", "--no-cli", "--no-tls", "--no-dtls", "--simple-log", "--log-file", self.log, "--verbose",
-            "--pidfile", folder / "coturn.pid", "--listening-ip", "127.0.0.1", "--listening-port", self.port,
-            "--relay-ip", "127.0.0.1", "--min-port", self.first, "--max-port", self.last, "--allow-loopback-peers",
-            "--realm", "omnidrop.test", "--use-auth-secret", "--static-auth-secret", SECRET,
-        ]  # fmt: skip
-        self.process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self._until_it_listens()
-
-    @property
-    def url(self) -> str:
-        return f"turn:127.0.0.1:{self.port}?transport=udp"
-
-    def settings(self, **more: Any) -> MediaSettings:
-        return MediaSettings(
-            turn_urls=(self.url,), turn_secret=SecretStr(SECRET), bind=("127.0.0.1",), silence_s=1.0, **more
-        )
-
-    def relayed(self, port: int) -> bool:
-        return self.first <= port <= self.last
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def _until_it_listens(self) -> None:
-        end = time.monotonic() + 20
-        while time.monotonic() < end and self.process.poll() is None:
-            with closing(socket.socket()) as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-        raise AssertionError("coturn does not listen: " + self.log.read_text(errors="replace"))
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +152,34 @@ async def test_a_gateway_that_nobody_reaches_receives_through_the_turn_server_to
     assert all("typ relay" in line for line in candidates)
     assert coturn.relayed(pair.local_candidate.port)
     assert coturn.relayed(pair.remote_candidate.port)
+
+
+@pytest.mark.default
+async def test_ice_restarts_through_the_turn_server_with_fresh_credentials(
+    coturn: Coturn, camera: MakeCamera, listener: Any
+) -> None:
+    peers = Peers(settings := coturn.settings(relay_only=True), (32, 32))
+    (server,) = turn.for_client(settings, time.time())
+    source = await shut_in(camera, server)
+    make_restartable(transport := source.connection.getSenders()[0].transport.transport)
+    await source.publish(peers, "s", listener)
+    await listener.until(lambda seen: len(seen.frames) >= 10)
+    first = peers._sources["s"].peer._transport().transport._connection
+    restart = Restart(transport, [RTCIceServer(list(server.urls), server.username, server.credential)], lambda _: None)
+    ufrag, password, candidates = await restart.prepare()
+    trickled = await peers.trickle("s", write_fragment(ufrag, password, candidates, "0"), "*")
+    assert "typ relay" in trickled.answer
+    assert "typ host" not in trickled.answer
+    remote = read_fragment(trickled.answer, 64_000)
+    await restart.trickle(remote.candidates)
+    assert await restart.run(remote, 5.0)
+    heard = len(listener.frames)
+    await listener.until(lambda seen: len(seen.frames) >= heard + 30)
+    second = peers._sources["s"].peer._transport().transport._connection
+    assert second is not first
+    assert second.turn_username != first.turn_username
+    assert listener.told == [(True, True)]
+    await peers.stop()
 
 
 @pytest.mark.default
