@@ -16,6 +16,7 @@
     ├── Busy                    429  busy                    carries retry_after
     ├── ServerFull              503  server_full             carries retry_after
     ├── EngineUnavailable       503  engine_unavailable      carries retry_after
+    ├── LogUnavailable          503  log_unavailable         the events' database does not answer; carries retry_after
     └── StartupError            500  startup                 port in use, missing weights: the command line prints it
 
 Facts are attributes; ``remedy`` is a sentence that tells the reader what to do.
@@ -98,6 +99,10 @@ class ServerFull(OmniDropError):
 
 class EngineUnavailable(OmniDropError):
     status, code = 503, "engine_unavailable"
+
+
+class LogUnavailable(OmniDropError):
+    status, code = 503, "log_unavailable"
 
 
 class StartupError(OmniDropError):

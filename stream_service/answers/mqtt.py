@@ -22,7 +22,7 @@ import aiomqtt
 from stream_service.answers.mqtt_settings import MqttSettings
 from stream_service.answers.mqtt_topics import Message, Questions, Topics, discovery
 from stream_service.answers.store import Stored
-from stream_service.errors import OmniDropError, StartupError
+from stream_service.errors import LogUnavailable, OmniDropError, StartupError
 
 _log = logging.getLogger(__name__)
 _BATCH = 64
@@ -79,7 +79,7 @@ class Bridge:
         self._publisher = f"mqtt {settings.prefix} at {settings.host}:{settings.port}"
         self._questions = Questions()
         self._tls = _tls(settings)
-        self._place = 0
+        self._place: int | None = None
         self._news = asyncio.Event()
         self._stopping = asyncio.Event()
         self.connected = False
@@ -92,17 +92,22 @@ class Bridge:
 
     async def run(self) -> None:
         """Serve the broker until :meth:`stop`; with a pause that doubles up to half a minute while it is away."""
-        self._place = await self._feed.cursor(self._publisher)
         delay = _FIRST_DELAY_S
         while not self._stopping.is_set():
             try:
+                if self._place is None:
+                    self._place = await self._feed.cursor(self._publisher)
                 async with self._client() as client:
                     _log.info("connected to the MQTT broker %s:%d", self._host, self._settings.port)
                     self.connected, delay = True, _FIRST_DELAY_S
-                    await self._serve(client)
+                    await self._serve(client, self._place)
                     return
             except* aiomqtt.MqttError as errors:
                 _log.warning("the MQTT broker is away, next attempt in %g s: %s", delay, errors.exceptions[0])
+            except* LogUnavailable:
+                _log.warning("MQTT waits for the event log, next attempt in %g s", delay)
+            except* Exception:  # a mistake on the way to the broker must not take the sessions along
+                _log.exception("the MQTT bridge failed, next attempt in %g s", delay)
             finally:
                 self.connected = False
             with suppress(TimeoutError):
@@ -128,7 +133,7 @@ class Bridge:
         client.pending_calls_threshold = 4 * _BATCH
         return client
 
-    async def _serve(self, client: aiomqtt.Client) -> None:
+    async def _serve(self, client: aiomqtt.Client, place: int) -> None:
         """One connection, until it breaks or the bridge is stopped."""
         await client.subscribe(self._topics.questions, qos=1)
         greeting = [Message(self._topics.status, "online", retain=True)]
@@ -137,15 +142,16 @@ class Bridge:
         await self._publish(client, greeting)
         async with asyncio.TaskGroup() as tasks:
             listening = tasks.create_task(self._listen(client))
-            await self._deliver(client)
+            await self._deliver(client, place)
             listening.cancel()
         await self._publish(client, [Message(self._topics.status, "offline", retain=True)])
 
-    async def _deliver(self, client: aiomqtt.Client) -> None:
+    async def _deliver(self, client: aiomqtt.Client, place: int) -> None:
         while True:
             self._news.clear()
-            while batch := await self._feed.stored(self._place, _BATCH):
+            while batch := await self._feed.stored(place, _BATCH):
                 await self._hand_over(client, batch)
+                place = batch[-1].id
             if self._stopping.is_set():
                 return
             await self._news.wait()
@@ -161,7 +167,8 @@ class Bridge:
                 if not task.done() or task.cancelled() or task.exception() is not None:
                     break
                 self._place = stored.id
-            self._feed.advance(self._publisher, self._place)
+            if self._place is not None:
+                self._feed.advance(self._publisher, self._place)
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:

@@ -8,6 +8,7 @@ for SQLite is a thread and a future for each statement, where group commit needs
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Row, Select, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from stream_service.answers.log import Interrupted, Logged, LogTrimmed, MemoryLog, Opening, Record, Show
 from stream_service.answers.retention import Retention
@@ -24,8 +26,11 @@ from stream_service.answers.store_engine import READERS, Claim, open_engine
 from stream_service.answers.store_recovery import interrupted
 from stream_service.answers.store_schema import CURSORS, EVENTS, SESSIONS
 from stream_service.answers.store_writer import Advance, Append, Begin, Erase, Writer
+from stream_service.errors import LogUnavailable
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
+_ERASE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class SqlLogs:
         return None if logged is None else SqlLog(self, logged.session, logged.last, history=0)
 
     async def locate(self, key: str) -> Logged | None:
+        if "\0" in key:  # in no id or name, and PostgreSQL knows no such text
+            return None
         by_id = await self.query(_one, select(SESSIONS).where(SESSIONS.c.id == key))
         newest = select(SESSIONS).where(SESSIONS.c.name == key).order_by(SESSIONS.c.opened.desc()).limit(1)
         row = by_id or await self.query(_one, newest)
@@ -95,7 +102,15 @@ class SqlLogs:
     async def erase(self, session: str) -> None:
         done = asyncio.Event()
         self._writer.put(Erase(session, done.set))
-        await done.wait()
+        try:
+            async with asyncio.timeout(_ERASE_S):
+                await done.wait()
+        except TimeoutError:
+            raise LogUnavailable(
+                "The session is not erased yet: the log cannot be written now.",
+                remedy="It will be as soon as it can; look for it again in a moment.",
+                retry_after=10.0,
+            ) from None
 
     async def interrupted(self) -> list[Interrupted]:
         found = await self.query(interrupted)
@@ -145,11 +160,17 @@ class SqlLogs:
     # Inside ----------------------------------------------------------------------------------------------------------
 
     async def query(self, ask: Callable[..., T], *arguments: Any) -> T:
-        """``ask(connection, *arguments)`` on a reader's thread."""
+        """``ask(connection, *arguments)`` on a reader's thread; raises LogUnavailable."""
 
         def run() -> T:
-            with self._engine.connect() as connection:
-                return ask(connection, *arguments)
+            try:
+                with self._engine.connect() as connection:
+                    return ask(connection, *arguments)
+            except SQLAlchemyError as error:
+                _log.error("the event log cannot be read: %s", getattr(error, "orig", error))
+                raise LogUnavailable(
+                    "The events are out of reach.", remedy="Try again in a moment.", retry_after=5.0
+                ) from None
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 

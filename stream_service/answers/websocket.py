@@ -1,10 +1,10 @@
 """The answer WebSocket: one subscriber of one session.
 
 Closing codes: 1000 the session is over; 1012 the server stops, and the session goes on when it is back; 1013 the
-subscriber was too slow (RFC 6455's registry: service restart, try again later); 4404 no such session; 4409 ``after``
-was never reached, so the client remembers another session; 4410 the events after ``after`` are no longer held. Each
-44xx follows an ``error`` event with ``seq`` 0 that says what to do. Keep-alive pings are the server's
-(``server.ping_s``).
+subscriber was too slow, or the log out of reach (RFC 6455's registry: service restart, try again later); 4404 no such
+session; 4409 ``after`` was never reached, so the client remembers another session; 4410 the events after ``after``
+are no longer held. Each 44xx follows an ``error`` event with ``seq`` 0 that says what to do. Keep-alive pings are the
+server's (``server.ping_s``).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from stream_service.answers import events
 from stream_service.answers.fanout import AheadOfLog, Fanout, Interruption, SubscriberTooSlow
 from stream_service.answers.log import LogTrimmed
+from stream_service.errors import LogUnavailable
 
 
 class CloseCode(IntEnum):
@@ -70,6 +71,8 @@ class _Line:
             await self._websocket.close(CloseCode.SESSION_OVER)
         except Interruption:
             await self._websocket.close(CloseCode.RESTART, "resume with after=SEQ of the last event received")
+        except LogUnavailable as error:
+            await self._websocket.close(CloseCode.TRY_AGAIN_LATER, f"{error.message} {error.remedy}")
         except SubscriberTooSlow:
             await self._websocket.close(CloseCode.TRY_AGAIN_LATER, "resume with after=SEQ of the last event received")
         except LogTrimmed as error:

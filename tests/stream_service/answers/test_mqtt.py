@@ -16,8 +16,8 @@ import pytest
 from stream_service.answers.log import EventLog, Opening
 from stream_service.answers.mqtt import Bridge
 from stream_service.answers.mqtt_settings import MqttSettings
-from stream_service.answers.store import SqlLogs
-from stream_service.errors import NotFound, StartupError
+from stream_service.answers.store import SqlLogs, Stored
+from stream_service.errors import LogUnavailable, NotFound, StartupError
 from tests.stream_service.answers.broker import Listener, Mosquitto, send
 from tests.stream_service.answers.stores import durable, opened, url_of, write
 
@@ -236,3 +236,22 @@ async def test_certificates_that_cannot_be_read_stop_the_start(logs: SqlLogs, tm
     settings = MqttSettings(host="127.0.0.1", tls=True, ca_file=tmp_path / "missing.pem")
     with pytest.raises(StartupError, match="cannot be read"):
         Bridge(settings, logs, ask=Service().ask, names=list, release="1.2")
+
+
+async def test_a_log_that_is_away_for_a_while_does_not_end_the_bridge(
+    broker: Mosquitto, logs: SqlLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, failures = logs.stored, [LogUnavailable("Away.", remedy="Wait."), ZeroDivisionError("a mistake of ours")]
+
+    async def sometimes(after: int, limit: int) -> list[Stored]:
+        if failures:
+            raise failures.pop()
+        return await stored(after, limit)
+
+    monkeypatch.setattr(logs, "stored", sometimes)
+    listener = await listen(broker, "omnidrop/+/events")
+    async with bridged(broker, logs):
+        say(logs.open(Opening("s", "porch")), 3)
+        await asyncio.to_thread(listener.until, "omnidrop/porch/events", 3)
+    listener.close()
+    assert listener.of("omnidrop/porch/events") == [line(seq) for seq in (1, 2, 3)]

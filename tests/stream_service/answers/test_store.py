@@ -11,7 +11,7 @@ from stream_service.answers.log import LogTrimmed, Opening, Record
 from stream_service.answers.store_engine import open_engine, parse, shown
 from stream_service.answers.store_schema import METADATA, MIGRATIONS, migrate
 from stream_service.answers.store_writer import Append, apply
-from stream_service.errors import InvalidConfig, StartupError
+from stream_service.errors import InvalidConfig, LogUnavailable, StartupError
 from tests.stream_service.answers.stores import BACKENDS, Time, durable, opened, session, url_of, write
 
 
@@ -211,6 +211,28 @@ async def test_while_the_database_refuses_sessions_go_on_and_all_is_written_afte
         assert shown == [2, 3, 4, 5]
         assert [one.record.seq for one in await logs.stored(0, 10)] == [1, 2, 3, 4, 5]
     assert caplog.text.count("cannot be written") == 1
+
+
+async def test_a_log_that_cannot_be_read_is_an_error_that_passes(url: str) -> None:
+    async with opened(url, history=1) as logs:
+        await session(logs, "s", 3)
+        log = await logs.find("s")
+        assert log is not None
+        with create_engine(url).begin() as connection:
+            connection.execute(text("ALTER TABLE events RENAME TO elsewhere"))
+        with pytest.raises(LogUnavailable) as error:
+            await log.read(0, 10)
+        assert error.value.retry_after
+        with create_engine(url).begin() as connection:
+            connection.execute(text("ALTER TABLE elsewhere RENAME TO events"))
+        assert len(await log.read(0, 10)) == 3
+
+
+@pytest.mark.parametrize("key", ["", "\0", "x" * 100_000, "' OR 1=1 --", "ümlaut/..", "%"])
+async def test_any_text_may_be_looked_for(url: str, key: str) -> None:
+    async with opened(url) as logs:
+        await session(logs, "s", 1, "door")
+        assert await logs.find(key) is None
 
 
 def test_a_commit_whose_outcome_was_lost_may_be_repeated(tmp_path: Path) -> None:
