@@ -24,13 +24,16 @@ $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-.PHONY: help run test check fast system-packages bench-quality bench-live bench-speed clean
+.PHONY: help run run-https test check fast system-packages bench-quality bench-live bench-speed clean
 
 run: $(VENV)/.run ## Install what is missing and serve at http://127.0.0.1:8080
 	$(BIN)/omnidrop serve --config $(CONFIG) $(ARGS)
 
+run-https: $(VENV)/.run ## The same for phones in this network: HTTPS and a token, both made here
+	OMNIDROP_SERVER__HOST=0.0.0.0 $(BIN)/omnidrop serve --config $(CONFIG) --dev-certificate $(ARGS)
+
 system-packages: ## Debian packages that the tests drive (a browser, voices, a broker, a relay)
-	@scripts/system-packages chromium flite espeak-ng fonts-dejavu-core mosquitto mosquitto-clients coturn
+	@scripts/system-packages chromium flite espeak-ng fonts-dejavu-core mosquitto mosquitto-clients coturn docker-compose
 
 check: $(VENV)/.dev ## Format, lint, types, import rules
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,5 +68,10 @@ def test_panels_are_laid_out_without_overlap() -> None:
 @pytest.mark.default
 @pytest.mark.parametrize("command", [["check", "rules", "rules.yml"], ["test", "rules", "rules.test.yml"]])
 def test_prometheus_takes_the_rules(command: list[str]) -> None:
-    done = subprocess.run(["promtool", *command], cwd=RULES.parent, capture_output=True, text=True, check=False)
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.skip(
+            "promtool (Debian's prometheus) is not installed; its package would start a server, so make does not"
+        )
+    done = subprocess.run([program, *command], cwd=RULES.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
