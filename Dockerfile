@@ -8,10 +8,11 @@ RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
 WORKDIR /src
 COPY constraints.txt ./
-# torch first, in a layer of its own: it is the largest by far and changes least. PyPI's build carries CUDA.
+# torch first, in a layer of its own: it is the largest by far and changes least. The build on PyPI carries CUDA; the
+# one of the same version for the CPU (2.x+cpu) counts as newer, so that pip prefers it where it is offered.
 RUN if [ "$ACCELERATOR" = gpu ]; \
     then pip install -c constraints.txt torch; \
-    else pip install -c constraints.txt torch --index-url https://download.pytorch.org/whl/cpu; fi
+    else pip install -c constraints.txt torch --extra-index-url https://download.pytorch.org/whl/cpu; fi
 COPY pyproject.toml README.md LICENSE ./
 COPY pruner pruner
 COPY nano_omni nano_omni

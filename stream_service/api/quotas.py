@@ -20,7 +20,9 @@ class Quotas:
         self._sessions = settings.client_sessions
         self._questions = settings.client_questions_per_minute
         self._clock = clock
+        self._sockets = settings.client_sockets
         self._publishing: Counter[str] = Counter()
+        self._subscribed: Counter[str] = Counter()
         self._asked: dict[str, deque[float]] = {}
 
     @contextmanager
@@ -37,6 +39,21 @@ class Quotas:
             yield
         finally:
             self._publishing[client.name] -= 1
+
+    @contextmanager
+    def subscribing(self, client: Client) -> Iterator[None]:
+        """Around an answer WebSocket; raises Busy when the client has too many."""
+        if self._subscribed[client.name] >= self._sockets:
+            raise Busy(
+                f"This client has {self._sockets:,} answer WebSockets open already.",
+                remedy="Close some of them; the operator can raise server.client_sockets.",
+                retry_after=30.0,
+            )
+        self._subscribed[client.name] += 1
+        try:
+            yield
+        finally:
+            self._subscribed[client.name] -= 1
 
     def ask(self, client: Client) -> None:
         """Count a question; raises Busy past the client's number for the last minute."""

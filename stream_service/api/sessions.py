@@ -162,7 +162,8 @@ async def subscribe(websocket: WebSocket, session: str, after: Annotated[int, Qu
     its: Gateway = websocket.app.state.gateway
     found = its.sessions.find(session)
     id = session if found is None else found.id
-    await answers.serve(websocket, id, await its.fanouts.find(id), after, its.wall())
+    with its.quotas.subscribing(client_of(websocket)):
+        await answers.serve(websocket, id, await its.fanouts.find(id), after, its.wall())
 
 
 def _view(its: Gateway, session: Session) -> SessionView:

@@ -47,6 +47,9 @@ class ServerSettings(BaseModel):
     client_questions_per_minute: int = Field(
         default=60, ge=1, le=6000, description="Questions that one client may send in a minute, beside spoken ones."
     )
+    client_sockets: int = Field(
+        default=2048, ge=1, le=65_536, description="Answer WebSockets that one client may have open."
+    )
     log_format: LogFormat = Field(
         default="text", description="Log lines on standard error: text for people, json for a log collector."
     )

@@ -179,6 +179,16 @@ def test_a_client_asks_so_many_questions_a_minute(serve: Serve) -> None:
     assert ask()[0] == 404
 
 
+def test_a_client_has_so_many_sockets_open_at_once(serve: Serve) -> None:
+    service = serve(tokens=[TOKEN, OTHER], client_sockets=1)
+    service.client.post("/whip/door", content="v=0", headers=bearer(TOKEN) | {"content-type": "application/sdp"})
+    path = "/v1/sessions/door/answers"
+    with service.subscribe(path, headers=bearer(TOKEN)):
+        assert status(service, "WS", path, bearer(TOKEN)) == 429
+        assert status(service, "WS", path, bearer(OTHER)) == 101
+    assert status(service, "WS", path, bearer(TOKEN)) == 101
+
+
 def test_only_its_publisher_or_an_administrator_touches_a_source(serve: Serve) -> None:
     service = serve(tokens=[*WITH_SCOPES, {"token": TOKEN, "scopes": ["publish"], "name": "camera"}])
     sdp = {"content-type": "application/sdp"}
