@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -140,13 +141,14 @@ def _claim_database(engine: Engine) -> Claim:
 
 
 class _AdvisoryLock:
-    """Held by a connection of its own; that the pool takes it back would not release it."""
+    """Held by a connection of its own, and let go with it should this process die."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def close(self) -> None:
-        self._connection.invalidate()
+        with suppress(DBAPIError):  # the server is gone, and the lock with it
+            self._connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _CLAIM})
         self._connection.close()
 
 

@@ -185,6 +185,14 @@ async def test_by_size_the_log_keeps_the_newest_that_fit(url: str) -> None:
         assert sum(one.size for one in await logs.sessions(10)) <= 50 * (len("error") + 128)
 
 
+def change(url: str, statement: str) -> None:
+    """Behind the server's back."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
 async def test_while_the_database_refuses_sessions_go_on_and_all_is_written_after(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -193,16 +201,14 @@ async def test_while_the_database_refuses_sessions_go_on_and_all_is_written_afte
         log = logs.open(Opening("s"))
         write(log, "error")
         await durable(log)
-        with create_engine(url).begin() as connection:
-            connection.execute(text("ALTER TABLE events RENAME TO elsewhere"))
+        change(url, "ALTER TABLE events RENAME TO elsewhere")
         shown: list[int] = []
         write(log, "error", shown=shown)
         await durable(log)
         write(log, *["error"] * 3, shown=shown)
         assert shown == [2, 3, 4, 5]
         assert logs.failing
-        with create_engine(url).begin() as connection:
-            connection.execute(text("ALTER TABLE elsewhere RENAME TO events"))
+        change(url, "ALTER TABLE elsewhere RENAME TO events")
         written = asyncio.Event()
         logs.follow(written.set)
         async with asyncio.timeout(20):
@@ -218,13 +224,11 @@ async def test_a_log_that_cannot_be_read_is_an_error_that_passes(url: str) -> No
         await session(logs, "s", 3)
         log = await logs.find("s")
         assert log is not None
-        with create_engine(url).begin() as connection:
-            connection.execute(text("ALTER TABLE events RENAME TO elsewhere"))
+        change(url, "ALTER TABLE events RENAME TO elsewhere")
         with pytest.raises(LogUnavailable) as error:
             await log.read(0, 10)
         assert error.value.retry_after
-        with create_engine(url).begin() as connection:
-            connection.execute(text("ALTER TABLE elsewhere RENAME TO events"))
+        change(url, "ALTER TABLE elsewhere RENAME TO events")
         assert len(await log.read(0, 10)) == 3
 
 
