@@ -24,7 +24,7 @@ $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-.PHONY: help run run-https test check fast system-packages bench-quality bench-live bench-speed clean
+.PHONY: help run run-https test check fast system-packages bench-quality bench-live bench-speed bench-faults fuzz clean
 
 run: $(VENV)/.run ## Install what is missing and serve at http://127.0.0.1:8080
 	$(BIN)/omnidrop serve --config $(CONFIG) $(ARGS)
@@ -54,6 +54,12 @@ bench-live: $(VENV)/.dev system-packages ## Spoken questions over real WebRTC
 
 bench-speed: $(VENV)/.dev ## Times and ratios of every stage
 	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+bench-faults: $(VENV)/.dev system-packages ## Bad networks, lost cameras, killed processes, slow subscribers
+	$(BIN)/python -m benchmarks.faults $(ARGS)
+
+fuzz: $(VENV)/.dev ## 100,000 generated inputs against every parser
+	$(BIN)/python -m tests.fuzzing $(ARGS)
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
