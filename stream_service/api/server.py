@@ -49,7 +49,9 @@ def listen(settings: ServerSettings) -> socket.socket:
 
 def url_of(settings: ServerSettings, listener: socket.socket) -> str:
     """Where the page is."""
-    host = "127.0.0.1" if is_loopback(settings.host) else settings.host
+    host = settings.host
+    if is_loopback(host):
+        host = "::1" if listener.family is socket.AF_INET6 else "127.0.0.1"
     if host in ("0.0.0.0", "::", ""):
         host = next(iter(host_addresses()), "127.0.0.1")
     return f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""Signals: what the first and the second one do, before and after the service runs."""
+"""The listening socket, and signals: what the first and the second one do, before and after the service runs."""
 
 import asyncio
 import os
@@ -6,7 +6,9 @@ import signal
 
 import pytest
 
+from stream_service.api import server
 from stream_service.api.server import Signals
+from stream_service.api.settings import ServerSettings
 
 
 async def delivered() -> None:
@@ -42,3 +44,10 @@ async def test_the_first_signal_stops_and_the_second_hurries(number: signal.Sign
         await delivered()
         assert hurried == [True]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(("host", "url"), [("::1", "http://[::1]:"), ("127.0.0.1", "http://127.0.0.1:")])
+def test_the_address_told_is_of_the_family_listened_on(host: str, url: str) -> None:
+    settings = ServerSettings(host=host, port=0)
+    with server.listen(settings) as listener:
+        assert server.url_of(settings, listener).startswith(url)
