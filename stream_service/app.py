@@ -102,6 +102,8 @@ async def _running(config: Config, engine: Engine) -> AsyncIterator[Gateway]:
         stack.push_async_callback(sources.stop)
         fanouts = Fanouts(logs, config.answers.subscriber_queue)
         metrics = Metrics()
+        if isinstance(logs, SqlLogs):
+            metrics.watch_log(logs.is_failing)
         maker = _Maker(config, engine, sources, fanouts, hearing, metrics)
         sessions = Sessions(engine, sources, maker.parts(outlasting=isinstance(logs, SqlLogs)), info)
         gateway = Gateway(
@@ -186,6 +188,7 @@ async def _bridge(config: Config, logs: LogStore, gateway: Gateway) -> AsyncIter
         return [session.options.name for session in gateway.sessions.all() if session.options.name is not None]
 
     bridge = Bridge(config.mqtt, logs, ask=ask, names=names, release=http.release())
+    gateway.metrics.watch_broker(lambda: bridge.connected)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(bridge.run(), name="mqtt")
         yield

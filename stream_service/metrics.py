@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -99,6 +99,16 @@ class Metrics:
         self._running = Gauge("omnidrop_answers_running", "Answers being generated", registry=into)
         self._age = Gauge("omnidrop_oldest_window_age_seconds", "Age of the oldest window that waits", registry=into)
         self._resident = Gauge("omnidrop_engine_resident_bytes", "Memory of the engine process", registry=into)
+
+    def watch_log(self, failing: Callable[[], bool]) -> None:
+        """Ask ``failing`` at every scrape whether the event log refuses to be written."""
+        gauge = Gauge("omnidrop_log_failing", "1 while events wait because their log refuses", registry=self.registry)
+        gauge.set_function(lambda: float(failing()))
+
+    def watch_broker(self, connected: Callable[[], bool]) -> None:
+        """Ask ``connected`` at every scrape whether the MQTT broker is there."""
+        gauge = Gauge("omnidrop_mqtt_connected", "1 while connected to the MQTT broker", registry=self.registry)
+        gauge.set_function(lambda: float(connected()))
 
     def on_engine(self, event: EngineEvent) -> None:
         """Count an event of the engine."""

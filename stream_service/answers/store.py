@@ -152,8 +152,7 @@ class SqlLogs:
         for heard in self._followers:
             heard()
 
-    @property
-    def failing(self) -> bool:
+    def is_failing(self) -> bool:
         """Whether the database refuses to write: events are shown, and wait in memory for it."""
         return self._writer.failing
 
