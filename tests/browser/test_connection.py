@@ -103,6 +103,7 @@ def test_the_service_is_killed_and_goes_on_from_its_log(open_camera: Opened, ser
     wait_for_windows(page, 1)
     with service.engine_paused():
         unanswered = type_question(page, "What do you see?")
+        expect(unanswered).to_have_attribute("data-state", "answering")
         service.kill()
     expect_state(page, "lost")
     expect_notice(page, "lost", "The connection to the service is lost.", "tried again by itself")
@@ -123,6 +124,7 @@ def test_the_service_is_killed_and_starts_anew_without_its_log(open_camera: Open
     wait_for_windows(page, 1)
     with service.engine_paused():
         unanswered = type_question(page, "What do you see?")
+        expect(unanswered).to_have_attribute("data-state", "answering")
         service.kill()
     expect_state(page, "lost")
     service.forget()

@@ -51,7 +51,7 @@ function newRow({ session, name }) {
 
 function fill({ cells }, session) {
   const ttft = session.ttft_ms === null ? "" : ` (first text after ${Math.round(session.ttft_ms)} ms)`;
-  lines(cells[0], [session.name ?? session.session, `by ${session.owner ?? "nobody"}, ${session.subscribers} follow`]);
+  lines(cells[0], [session.name ?? session.session, `by ${session.owner ?? "nobody"}, ${session.subscribers} following`]);
   lines(cells[1], [session.state]);
   lines(cells[2], [duration(session.at)]);
   lines(cells[3], [`${session.lag.toFixed(1)} s`]);

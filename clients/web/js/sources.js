@@ -30,7 +30,7 @@ function mediaDevices() {
     throw new Problem({
       code: "insecure_origin",
       title: "Browsers give cameras and microphones only to secure pages, and this address is not one.",
-      remedy: `Open ${local} on the computer that runs the service, or use HTTPS. The demo clip and video files work here too.`,
+      remedy: `Open ${local} on the computer that runs the service, or let it serve HTTPS (make run-https). The demo clip and video files work here too.`,
     });
   }
   return navigator.mediaDevices;
