@@ -11,7 +11,7 @@ import pytest
 from stream_service.config import Config
 from stream_service.doctor import Finding, examine
 from tests.stream_service.answers.broker import Mosquitto
-from tests.stream_service.media.test_turn import SECRET, Coturn, free_port
+from tests.stream_service.media.coturn import SECRET, Coturn, free_port
 
 pytestmark = pytest.mark.default
 
