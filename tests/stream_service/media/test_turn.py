@@ -192,3 +192,16 @@ async def test_only_credentials_in_force_open_a_relay(coturn: Coturn, age: int) 
     await connection.setLocalDescription(await connection.createOffer())
     assert "typ relay" not in connection.localDescription.sdp
     await connection.close()
+
+
+@pytest.mark.default
+async def test_a_stun_server_shows_the_gateway_its_outer_address(
+    coturn: Coturn, camera: MakeCamera, listener: Any
+) -> None:
+    stun = IceServer(urls=(f"stun:127.0.0.1:{coturn.port}",))
+    peers = Peers(MediaSettings(ice_servers=(stun,), bind=("127.0.0.1",)), (32, 32))
+    published = await camera().publish(peers, "s", listener)
+    outer = [line for line in published.answer.splitlines() if "typ srflx" in line]
+    assert outer
+    assert all(" 127.0.0.1 " in line for line in outer)
+    await peers.stop()
