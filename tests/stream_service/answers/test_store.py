@@ -12,8 +12,6 @@ from stream_service.answers.store_engine import open_engine, parse, shown
 from stream_service.answers.store_schema import METADATA, MIGRATIONS, migrate
 from stream_service.answers.store_writer import Append, apply
 from stream_service.errors import InvalidConfig, LogUnavailable, StartupError
-from stream_service.metrics import Metrics
-from stream_service.types import EngineStats
 from tests.stream_service.answers.stores import BACKENDS, Time, durable, opened, session, url_of, write
 
 
@@ -333,15 +331,3 @@ def test_what_names_no_database_is_refused(url: str) -> None:
 
 def test_a_password_is_not_shown() -> None:
     assert "hunter2" not in shown(parse("postgresql+psycopg://me:hunter2@db/omnidrop"))
-
-
-def test_the_metrics_tell_whether_the_log_and_the_broker_are_there() -> None:
-    metrics, failing, connected = Metrics(), [True], [False]
-    metrics.watch_log(lambda: failing[0])
-    metrics.watch_broker(lambda: connected[0])
-    stats = EngineStats(0, 0, 0, 0.0, 0)
-    assert b"omnidrop_log_failing 1.0" in metrics.exposition(stats)
-    assert b"omnidrop_mqtt_connected 0.0" in metrics.exposition(stats)
-    failing[0], connected[0] = False, True
-    assert b"omnidrop_log_failing 0.0" in metrics.exposition(stats)
-    assert b"omnidrop_mqtt_connected 1.0" in metrics.exposition(stats)
