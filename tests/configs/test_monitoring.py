@@ -19,8 +19,9 @@ DASHBOARD = CONFIGS / "grafana" / "dashboards" / "omnidrop.json"
 
 
 def known() -> set[str]:
-    names = set()
-    for family in Metrics().registry.collect():
+    names, metrics = set(), Metrics()
+    metrics.watch_broker(lambda: True)
+    for family in metrics.registry.collect():
         suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}.get(family.type, ("",))
         names |= {family.name + suffix for suffix in suffixes}
     return names
