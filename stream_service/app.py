@@ -189,7 +189,6 @@ async def _bridge(config: Config, logs: LogStore, gateway: Gateway) -> AsyncIter
 
     bridge = Bridge(config.mqtt, logs, ask=ask, names=names, release=http.release())
     gateway.metrics.watch_broker(lambda: bridge.connected)
-    gateway.metrics.watch_broker(lambda: bridge.connected)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(bridge.run(), name="mqtt")
         yield

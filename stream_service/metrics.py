@@ -157,11 +157,6 @@ class Metrics:
         """Count an error that a client was told of."""
         self._errors.labels(code).inc()
 
-    def watch_broker(self, connected: Callable[[], bool]) -> None:
-        """From now on tell whether the MQTT broker is connected."""
-        gauge = Gauge("omnidrop_mqtt_connected", "Whether the MQTT broker is connected", registry=self.registry)
-        gauge.set_function(lambda: float(connected()))
-
     def on_sessions(self, states: Mapping[str, int]) -> None:
         """Set how many sessions are in each state."""
         for state in ("opening", "live", "lost"):

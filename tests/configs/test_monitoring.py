@@ -21,6 +21,7 @@ DASHBOARD = CONFIGS / "grafana" / "dashboards" / "omnidrop.json"
 def known() -> set[str]:
     names, metrics = set(), Metrics()
     metrics.watch_broker(lambda: True)
+    metrics.watch_log(lambda: False)
     for family in metrics.registry.collect():
         suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}.get(family.type, ("",))
         names |= {family.name + suffix for suffix in suffixes}
