@@ -78,12 +78,3 @@ def test_speech_and_trouble_are_counted(service: Service) -> None:
     assert seen['omnidrop_utterances_total{outcome="dropped"}'] == 1
     assert seen["omnidrop_frames_dropped_total"] == 3
     assert seen['omnidrop_errors_total{code="internal"}'] == 1
-
-
-def test_the_broker_is_watched_where_there_is_one(service: Service) -> None:
-    assert "omnidrop_mqtt_connected" not in metrics(service)
-    connected = [True]
-    service.metrics.watch_broker(lambda: connected[0])
-    assert metrics(service)["omnidrop_mqtt_connected"] == 1
-    connected[0] = False
-    assert metrics(service)["omnidrop_mqtt_connected"] == 0
