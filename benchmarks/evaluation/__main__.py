@@ -1,0 +1,171 @@
+"""A published benchmark, answered by a model under a policy; resumable, one JSON a run.
+
+    python -m benchmarks.evaluation --benchmark worldsense --data DIR --model Qwen/Qwen2.5-Omni-7B --out run.jsonl
+
+Replies go to `--out` as they come; the same command goes on with the file it stopped at. A reply that cannot be read counts as
+wrong, and is counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.evaluation.answering import Live, OneShot, Watcher, answers
+from benchmarks.evaluation.formats import BENCHMARKS, FormatError, read
+from benchmarks.evaluation.questions import Item, judge
+from benchmarks.report import environment, print_json, progress, table
+from benchmarks.statistics import wilson
+from nano_omni import weights_dir
+from pruner import LiveModel, LiveOptions, PrunerError, TurnOptions
+from pruner.policies import NAMES, make
+
+_QUESTION, _TEXT = 2048, 4096  # tokens: long options come in many words
+_CONFIGURES = ("benchmark", "model", "policy", "retention", "budget", "dtype", "frame_size", "frame_tokens", "tokens")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs what the command line asks for."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        items = read(chosen.benchmark, chosen.data)[: chosen.limit]
+        replies = _known(chosen)
+        # a question on the way ends a segment of the stream: a file is watched and asked again from its beginning
+        unfinished = {item.video for item in items if item.id not in replies}
+        if unfinished:
+            replies |= _answer(chosen, [item for item in items if item.video in unfinished], set(replies))
+    except (FormatError, PrunerError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    result = score(items, replies)
+    print(_table(result))
+    print_json({"bench": "evaluation"} | _run(chosen) | result | environment(chosen.device))
+    return 0
+
+
+def score(items: Iterable[Item], replies: dict[str, str]) -> dict[str, Any]:
+    """Shares right, over all and by task, with Wilson intervals; and how many replies could not be read."""
+    tasks: dict[str, list[bool]] = defaultdict(list)
+    unreadable = 0
+    for item in items:
+        verdict = judge(item, replies[item.id])
+        tasks[item.task].append(verdict.right)
+        unreadable += verdict.said is None
+    marks = [mark for task in tasks.values() for mark in task]
+    return {
+        "questions": len(marks),
+        "unreadable": unreadable,
+        "right": _share(marks),
+        "tasks": {name: _share(task) for name, task in sorted(tasks.items())},
+        "mean_of_tasks": sum(sum(task) / len(task) for task in tasks.values()) / len(tasks),
+    }
+
+
+def _share(marks: Sequence[bool]) -> dict[str, float]:
+    found = wilson(sum(marks), len(marks))
+    return {"count": len(marks), "share": found.value, "low": found.low, "high": found.high}
+
+
+def _answer(chosen: argparse.Namespace, items: Sequence[Item], known: Collection[str]) -> dict[str, str]:
+    """Replies that are not `known` yet, each written down as it comes."""
+    path = weights_dir() if chosen.model == "nano" else chosen.model
+    options = TurnOptions(retention=chosen.retention, max_tokens=chosen.tokens)
+    if chosen.retention == 1:
+        options = TurnOptions(deep_share=1.0, max_tokens=chosen.tokens)
+    width, height = chosen.frame_size
+    shape = LiveOptions(
+        frame_size=(height, width),
+        frame_tokens=chosen.frame_tokens,
+        max_text_tokens=_TEXT,
+        max_question_tokens=_QUESTION,
+    )
+    model = LiveModel.load(path, device=chosen.device, dtype=getattr(torch, chosen.dtype), options=shape)
+    watcher: Watcher
+    if chosen.policy == "live":
+        watcher = Live(model, budget=chosen.budget, options=options)
+    else:
+        policy = make("all" if chosen.retention == 1 else chosen.policy, chosen.retention, model.facts.layers)
+        watcher = OneShot(model, policy, tokens=chosen.tokens)
+    said = {}
+    with chosen.out.open("a", encoding="utf-8") as file:
+        found = answers(watcher, items, height=model.facts.height, width=model.facts.width)
+        for number, (item, text) in enumerate(found, start=1):
+            if item.id in known:
+                continue
+            said[item.id] = text
+            file.write(json.dumps({"id": item.id, "reply": text}, ensure_ascii=False) + "\n")
+            file.flush()
+            progress(f"{number} of {len(items)}: {item.id}")
+    return said
+
+
+def _run(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What must be the same for replies to belong together."""
+    return {name: getattr(chosen, name) for name in _CONFIGURES}
+
+
+def _known(chosen: argparse.Namespace) -> dict[str, str]:
+    """Replies of an earlier, unfinished run; begins the file if there is none."""
+    out: Path = chosen.out
+    run = json.loads(json.dumps(_run(chosen)))
+    if not out.exists() or not out.stat().st_size:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps({"run": run}) + "\n", encoding="utf-8")
+        return {}
+    whole = out.read_text(encoding="utf-8")
+    # a run that was killed may have left half a line: it is cut off, and asked again
+    complete = whole[: whole.rfind("\n") + 1]
+    try:
+        first, *lines = [json.loads(line) for line in complete.splitlines()]
+        found, replies = first["run"], {line["id"]: line["reply"] for line in lines}
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{out} is no file of replies: name another with --out") from error
+    if found != run:
+        differs = ", ".join(name for name in run if found.get(name) != run[name])
+        raise FormatError(f"{out} was written with another {differs}: name another file with --out")
+    if complete != whole:
+        out.write_text(complete, encoding="utf-8")
+    return replies
+
+
+def _table(result: dict[str, Any]) -> str:
+    rows = [("all", result["right"]), *result["tasks"].items()]
+    cells = [
+        [name, f"{one['count']}", f"{100 * one['share']:.1f}", f"{100 * one['low']:.1f} to {100 * one['high']:.1f}"]
+        for name, one in rows
+    ]
+    return table(["task", "questions", "% right", "95 %"], cells) + f"\n{result['unreadable']} replies unreadable"
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    return int(width), int(height)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation", description=__doc__)
+    parser.add_argument("--benchmark", required=True, choices=tuple(BENCHMARKS))
+    parser.add_argument("--data", required=True, type=Path, help="directory of annotations and videos")
+    parser.add_argument("--model", default="nano", help="'nano', a directory, or a name on the Hugging Face hub")
+    parser.add_argument("--policy", default="live", choices=("live", *(name for name in NAMES if name != "live")))
+    parser.add_argument("--retention", type=float, default=0.3, help="layer mean; 1 keeps everything")
+    parser.add_argument("--budget", type=int, default=16_384, help="tokens that a live session's memory holds")
+    parser.add_argument("--tokens", type=int, default=16, help="most tokens of a reply")
+    parser.add_argument("--frame-size", type=_size, default=(1280, 720), help="WIDTHxHEIGHT that frames are shaped for")
+    parser.add_argument("--frame-tokens", type=int, default=None, help="most video tokens a second; 144 if not given")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
+    parser.add_argument("--limit", type=int, default=None, help="only the first questions")
+    parser.add_argument("--out", required=True, type=Path, help="file of replies, one JSON a line")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
