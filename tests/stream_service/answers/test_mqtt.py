@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tests.stream_service.answers.broker import Listener, Mosquitto, send
 from tests.stream_service.answers.stores import durable, opened, url_of, write
 
 pytestmark = [pytest.mark.default, pytest.mark.timeout(60)]
+Listen = Callable[..., Awaitable[Listener]]
 
 
 @pytest.fixture
@@ -35,6 +36,21 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 async def logs(tmp_path: Path) -> AsyncIterator[SqlLogs]:
     async with opened(url_of("sqlite", tmp_path), history=100) as logs:
         yield logs
+
+
+@pytest.fixture
+def listen() -> Iterator[Listen]:
+    """Opens listeners, and closes them whatever becomes of the test."""
+    opened: list[Listener] = []
+
+    async def open_one(broker: Mosquitto, *topics: str, **options: Any) -> Listener:
+        listener = await asyncio.to_thread(Listener, broker, *topics, **options)
+        opened.append(listener)
+        return listener
+
+    yield open_one
+    for listener in opened:
+        listener.close()
 
 
 class Service:
@@ -78,11 +94,9 @@ def say(log: EventLog, count: int, kind: str = "answer.delta") -> None:
         write(log, line(log.last + 1, kind))
 
 
-async def listen(broker: Mosquitto, *topics: str, **options: Any) -> Listener:
-    return await asyncio.to_thread(Listener, broker, *topics, **options)
-
-
-async def test_events_answers_and_status_are_published_in_order(broker: Mosquitto, logs: SqlLogs) -> None:
+async def test_events_answers_and_status_are_published_in_order(
+    broker: Mosquitto, logs: SqlLogs, listen: Listen
+) -> None:
     listener = await listen(broker, "omnidrop/#")
     async with bridged(broker, logs):
         log = logs.open(Opening("s", "porch"))
@@ -95,13 +109,13 @@ async def test_events_answers_and_status_are_published_in_order(broker: Mosquitt
         late = await listen(broker, "omnidrop/status")
         await asyncio.to_thread(late.until, "omnidrop/status")
         assert late.messages == [("omnidrop/status", "online", True)]
-        late.close()
     await asyncio.to_thread(listener.until, "omnidrop/status", 2)
     assert listener.of("omnidrop/status") == ["online", "offline"]
-    listener.close()
 
 
-async def test_what_happens_while_the_broker_is_dead_is_delivered_after(broker: Mosquitto, logs: SqlLogs) -> None:
+async def test_what_happens_while_the_broker_is_dead_is_delivered_after(
+    broker: Mosquitto, logs: SqlLogs, listen: Listen
+) -> None:
     listener = await listen(broker, "omnidrop/#", options=("-c", "-i", "kept"))
     async with bridged(broker, logs) as bridge:
         log = logs.open(Opening("s", "porch"))
@@ -116,14 +130,15 @@ async def test_what_happens_while_the_broker_is_dead_is_delivered_after(broker: 
                 await asyncio.sleep(0.01)
         await asyncio.to_thread(broker.start)
         await asyncio.to_thread(listener.until, "omnidrop/porch/answers")
-    listener.close()
     seqs = [event["seq"] for event in listener.events("omnidrop/porch/events")]
     assert sorted(set(seqs)) == list(range(1, 102))
     first_times = [seq for place, seq in enumerate(seqs) if seq not in seqs[:place]]
     assert first_times == sorted(first_times)
 
 
-async def test_a_killed_bridge_goes_on_where_the_broker_acknowledged(broker: Mosquitto, logs: SqlLogs) -> None:
+async def test_a_killed_bridge_goes_on_where_the_broker_acknowledged(
+    broker: Mosquitto, logs: SqlLogs, listen: Listen
+) -> None:
     listener = await listen(broker, "omnidrop/+/events", "omnidrop/status")
     log = logs.open(Opening("s"))
     async with bridged(broker, logs):
@@ -133,11 +148,12 @@ async def test_a_killed_bridge_goes_on_where_the_broker_acknowledged(broker: Mos
     await durable(log)
     async with bridged(broker, logs):
         await asyncio.to_thread(listener.until, "omnidrop/s/events", 20)
-    listener.close()
     assert [event["seq"] for event in listener.events("omnidrop/s/events")] == list(range(1, 21))
 
 
-async def test_questions_come_in_and_what_is_none_is_answered_on_errors(broker: Mosquitto, logs: SqlLogs) -> None:
+async def test_questions_come_in_and_what_is_none_is_answered_on_errors(
+    broker: Mosquitto, logs: SqlLogs, listen: Listen
+) -> None:
     service = Service()
     listener = await listen(broker, "omnidrop/+/errors")
     await asyncio.to_thread(send, broker, "omnidrop/porch/ask", "A stale question?", "-r")
@@ -159,7 +175,6 @@ async def test_questions_come_in_and_what_is_none_is_answered_on_errors(broker: 
         async with asyncio.timeout(20):
             while len(service.asked) < 3:  # noqa: ASYNC110 - another thread or process decides
                 await asyncio.sleep(0.01)
-    listener.close()
     assert service.asked == [("porch", "What is this?"), ("porch", "And that?"), ("porch", "Last?")]
     codes = [event["code"] for event in listener.events("omnidrop/porch/errors")]
     assert codes == ["invalid_input", "invalid_question", "invalid_question"]
@@ -167,7 +182,7 @@ async def test_questions_come_in_and_what_is_none_is_answered_on_errors(broker: 
     assert (unknown["code"], unknown["id"], unknown["remedy"]) == ("not_found", "q9", "Check the name.")
 
 
-async def test_home_assistant_finds_named_sessions(broker: Mosquitto, logs: SqlLogs) -> None:
+async def test_home_assistant_finds_named_sessions(broker: Mosquitto, logs: SqlLogs, listen: Listen) -> None:
     async with bridged(broker, logs, home_assistant="homeassistant"):
         log = logs.open(Opening("s", "shed"))
         write(log, line(1, "session.started"))
@@ -178,7 +193,6 @@ async def test_home_assistant_finds_named_sessions(broker: Mosquitto, logs: SqlL
             listener.until, f"homeassistant/sensor/omnidrop_{name}/answer/config"
         )  # retained: it is there whenever Home Assistant starts
         assert json.loads(answer)["state_topic"] == f"omnidrop/{name}/answers"
-    listener.close()
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +210,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # Of a certificate that is not trusted, paho leaves the socket to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 async def test_tls_and_password(
-    certificate: Path, tmp_path: Path, logs: SqlLogs, caplog: pytest.LogCaptureFixture
+    certificate: Path, tmp_path: Path, logs: SqlLogs, listen: Listen, caplog: pytest.LogCaptureFixture
 ) -> None:
     users = tmp_path / "users"
     password = ["mosquitto_passwd", "-c", "-b", str(users), "omnidrop", "hunter2hunter2"]
@@ -227,7 +241,6 @@ async def test_tls_and_password(
             await asyncio.to_thread(listener.until, "omnidrop/status")
         await asyncio.to_thread(listener.until, "omnidrop/status", 2)
         assert listener.of("omnidrop/status") == ["online", "offline"]
-        listener.close()
     finally:
         broker.kill()
 
@@ -239,7 +252,7 @@ async def test_certificates_that_cannot_be_read_stop_the_start(logs: SqlLogs, tm
 
 
 async def test_a_log_that_is_away_for_a_while_does_not_end_the_bridge(
-    broker: Mosquitto, logs: SqlLogs, monkeypatch: pytest.MonkeyPatch
+    broker: Mosquitto, logs: SqlLogs, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored, failures = logs.stored, [LogUnavailable("Away.", remedy="Wait."), ZeroDivisionError("a mistake of ours")]
 
@@ -253,5 +266,4 @@ async def test_a_log_that_is_away_for_a_while_does_not_end_the_bridge(
     async with bridged(broker, logs):
         say(logs.open(Opening("s", "porch")), 3)
         await asyncio.to_thread(listener.until, "omnidrop/porch/events", 3)
-    listener.close()
     assert listener.of("omnidrop/porch/events") == [line(seq) for seq in (1, 2, 3)]
