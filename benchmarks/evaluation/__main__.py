@@ -2,8 +2,8 @@
 
     python -m benchmarks.evaluation --benchmark worldsense --data DIR --model Qwen/Qwen2.5-Omni-7B --out run.jsonl
 
-Replies go to `--out` as they come; the same command goes on with the file it stopped at. A reply that cannot be read counts as
-wrong, and is counted.
+Replies go to `--out` as they come; the same command goes on with the file it stopped at. A reply that cannot be read
+counts as wrong, and is counted.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Any
 
 import torch
 
-from benchmarks.evaluation.answering import Live, OneShot, Watcher, answers
+from benchmarks.evaluation.answering import Live, OneShot, Said, Watcher, answers
 from benchmarks.evaluation.formats import BENCHMARKS, FormatError, read
 from benchmarks.evaluation.questions import Item, judge
 from benchmarks.report import environment, print_json, progress, table
 from benchmarks.statistics import wilson
 from nano_omni import weights_dir
 from pruner import LiveModel, LiveOptions, PrunerError, TurnOptions
-from pruner.policies import NAMES, make
+from pruner.policies import NAMES
 
 _QUESTION, _TEXT = 2048, 4096  # tokens: long options come in many words
 _CONFIGURES = ("benchmark", "model", "policy", "retention", "budget", "dtype", "frame_size", "frame_tokens", "tokens")
@@ -50,18 +50,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def score(items: Iterable[Item], replies: dict[str, str]) -> dict[str, Any]:
-    """Shares right, over all and by task, with Wilson intervals; and how many replies could not be read."""
+def score(items: Iterable[Item], replies: dict[str, Said]) -> dict[str, Any]:
+    """Shares right, over all and by task, with Wilson intervals; how many replies were unreadable, or clipped."""
     tasks: dict[str, list[bool]] = defaultdict(list)
-    unreadable = 0
+    unreadable = clipped = 0
     for item in items:
-        verdict = judge(item, replies[item.id])
+        verdict = judge(item, replies[item.id].text)
+        clipped += replies[item.id].clipped
         tasks[item.task].append(verdict.right)
         unreadable += verdict.said is None
     marks = [mark for task in tasks.values() for mark in task]
     return {
         "questions": len(marks),
         "unreadable": unreadable,
+        "clipped": clipped,
         "right": _share(marks),
         "tasks": {name: _share(task) for name, task in sorted(tasks.items())},
         "mean_of_tasks": sum(sum(task) / len(task) for task in tasks.values()) / len(tasks),
@@ -73,7 +75,7 @@ def _share(marks: Sequence[bool]) -> dict[str, float]:
     return {"count": len(marks), "share": found.value, "low": found.low, "high": found.high}
 
 
-def _answer(chosen: argparse.Namespace, items: Sequence[Item], known: Collection[str]) -> dict[str, str]:
+def _answer(chosen: argparse.Namespace, items: Sequence[Item], known: Collection[str]) -> dict[str, Said]:
     """Replies that are not `known` yet, each written down as it comes."""
     path = weights_dir() if chosen.model == "nano" else chosen.model
     options = TurnOptions(retention=chosen.retention, max_tokens=chosen.tokens)
@@ -91,16 +93,17 @@ def _answer(chosen: argparse.Namespace, items: Sequence[Item], known: Collection
     if chosen.policy == "live":
         watcher = Live(model, budget=chosen.budget, options=options)
     else:
-        policy = make("all" if chosen.retention == 1 else chosen.policy, chosen.retention, model.facts.layers)
-        watcher = OneShot(model, policy, tokens=chosen.tokens)
+        policy = "all" if chosen.retention == 1 else chosen.policy
+        watcher = OneShot(model, policy, chosen.retention, tokens=chosen.tokens)
     said = {}
     with chosen.out.open("a", encoding="utf-8") as file:
         found = answers(watcher, items, height=model.facts.height, width=model.facts.width)
-        for number, (item, text) in enumerate(found, start=1):
+        for number, (item, one) in enumerate(found, start=1):
             if item.id in known:
                 continue
-            said[item.id] = text
-            file.write(json.dumps({"id": item.id, "reply": text}, ensure_ascii=False) + "\n")
+            said[item.id] = one
+            line = {"id": item.id, "reply": one.text, "clipped": one.clipped}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
             file.flush()
             progress(f"{number} of {len(items)}: {item.id}")
     return said
@@ -111,7 +114,7 @@ def _run(chosen: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(chosen, name) for name in _CONFIGURES}
 
 
-def _known(chosen: argparse.Namespace) -> dict[str, str]:
+def _known(chosen: argparse.Namespace) -> dict[str, Said]:
     """Replies of an earlier, unfinished run; begins the file if there is none."""
     out: Path = chosen.out
     run = json.loads(json.dumps(_run(chosen)))
@@ -124,7 +127,7 @@ def _known(chosen: argparse.Namespace) -> dict[str, str]:
     complete = whole[: whole.rfind("\n") + 1]
     try:
         first, *lines = [json.loads(line) for line in complete.splitlines()]
-        found, replies = first["run"], {line["id"]: line["reply"] for line in lines}
+        found, replies = first["run"], {line["id"]: Said(line["reply"], line["clipped"]) for line in lines}
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(f"{out} is no file of replies: name another with --out") from error
     if found != run:
@@ -141,7 +144,10 @@ def _table(result: dict[str, Any]) -> str:
         [name, f"{one['count']}", f"{100 * one['share']:.1f}", f"{100 * one['low']:.1f} to {100 * one['high']:.1f}"]
         for name, one in rows
     ]
-    return table(["task", "questions", "% right", "95 %"], cells) + f"\n{result['unreadable']} replies unreadable"
+    return (
+        table(["task", "questions", "% right", "95 %"], cells)
+        + f"\n{result['unreadable']} replies unreadable, {result['clipped']} clips too short for the retention"
+    )
 
 
 def _size(text: str) -> tuple[int, int]:

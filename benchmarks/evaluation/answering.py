@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
 from benchmarks.evaluation.footage import Footage
 from benchmarks.evaluation.questions import Item
-from pruner import Ask, Conversation, EncodedWindow, LiveModel, RawWindow, TurnOptions
+from pruner import Ask, Conversation, EncodedWindow, LiveModel, RawWindow, ScheduleError, TurnOptions
 from pruner.encoder import HearingState, WindowEncoder
 from pruner.oneshot import reply
-from pruner.policies import Policy
+from pruner.policies import make
 
-__all__ = ["Live", "OneShot", "Watcher", "answers"]
+__all__ = ["Live", "OneShot", "Said", "Watcher", "answers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A reply; `clipped` where so short a clip could not be pruned to the retention asked for, but only near it."""
+
+    text: str
+    clipped: bool
 
 
 class Watcher(Protocol):
@@ -28,7 +37,7 @@ class Watcher(Protocol):
         """The next window."""
         ...
 
-    def ask(self, question: str) -> str:
+    def ask(self, question: str) -> Said:
         """A reply."""
         ...
 
@@ -52,10 +61,17 @@ class Live:
         (encoded,) = self._model.encode([(self._conversation, window)])
         self._model.fuse([(self._conversation, encoded)])
 
-    def ask(self, question: str) -> str:
+    def ask(self, question: str) -> Said:
         """Guides and decodes, then takes the question back."""
+        try:
+            return Said(self._reply(question, self._options), clipped=False)
+        except ScheduleError as error:
+            near = replace(self._options, retention=_nearest(error))
+            return Said(self._reply(question, near), clipped=True)
+
+    def _reply(self, question: str, options: TurnOptions) -> str:
         assert self._conversation is not None, "a file was begun"
-        (turn,) = self._model.guide([Ask(self._conversation, question, self._options)])
+        (turn,) = self._model.guide([Ask(self._conversation, question, options)])
         text = ""
         while True:
             (step,) = self._model.step([turn])
@@ -68,8 +84,8 @@ class Live:
 class OneShot:
     """The paper's setting: everything seen so far in one pass with the question."""
 
-    def __init__(self, model: LiveModel, policy: Policy, *, tokens: int) -> None:
-        self._model, self._policy, self._tokens = model, policy, tokens
+    def __init__(self, model: LiveModel, policy: str, retention: float, *, tokens: int) -> None:
+        self._model, self._policy, self._retention, self._tokens = model, policy, retention, tokens
         self._encoder = WindowEncoder(model.model)
         self._hearing = HearingState()
         self._windows: list[EncodedWindow] = []
@@ -82,18 +98,32 @@ class OneShot:
         """Encodes."""
         self._windows += self._encoder.encode([(self._hearing, window)])
 
-    def ask(self, question: str) -> str:
+    def ask(self, question: str) -> Said:
         """One pass."""
-        return reply(self._model.model, self._windows, question, self._policy, max_tokens=self._tokens).text
+        try:
+            return Said(self._reply(question, self._retention), clipped=False)
+        except ScheduleError as error:
+            return Said(self._reply(question, _nearest(error)), clipped=True)
+
+    def _reply(self, question: str, retention: float) -> str:
+        policy = make(self._policy, retention, self._model.facts.layers)
+        return reply(self._model.model, self._windows, question, policy, max_tokens=self._tokens).text
 
 
-def answers(watcher: Watcher, items: Sequence[Item], *, height: int, width: int) -> Iterator[tuple[Item, str]]:
+def _nearest(error: ScheduleError) -> float:
+    low, high = error.reachable
+    return min(max(error.target, low), high)
+
+
+def answers(watcher: Watcher, items: Sequence[Item], *, height: int, width: int) -> Iterator[tuple[Item, Said]]:
     """Items with their replies; those about one file are together and in the order of their times."""
     for video, asked in groupby(items, key=lambda item: item.video):
         yield from _about(watcher, video, list(asked), height, width)
 
 
-def _about(watcher: Watcher, video: Path, items: Sequence[Item], height: int, width: int) -> Iterator[tuple[Item, str]]:
+def _about(
+    watcher: Watcher, video: Path, items: Sequence[Item], height: int, width: int
+) -> Iterator[tuple[Item, Said]]:
     footage = Footage(video, height, width)
     try:
         watcher.begin()
