@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import websockets
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -22,6 +24,7 @@ _LIVE = 5
 _QUESTIONS = 20
 _SLOW_READ_S = 1.0
 _CONNECTING = 50
+_RECEIVED_BYTES = 4_096
 _EACH_BYTES = 1_000_000
 """What one subscriber may cost at most: two socket buffers, a WebSocket's state and its share of the queue."""
 
@@ -46,6 +49,7 @@ async def crowd(victim: Victim, clip: Path, subscribers: int) -> Outcome:
                 await one.tried.wait()
             crowded = await _busy(api, camera.session, live)
             peak = victim.gateway_bytes
+            view = (await api.request("GET", f"/v1/sessions/{camera.session}")).json()
             over.set()
         await asyncio.sleep(1.0)
         left = victim.sockets
@@ -60,7 +64,7 @@ async def crowd(victim: Victim, clip: Path, subscribers: int) -> Outcome:
     outcome.check("all were let in", all(one.connected for one in idle))
     outcome.figures |= {
         "subscribers": subscribers,
-        "cut_off": sum(one.cut_off for one in idle),
+        "cut_off": sum(one.connected for one in idle) + _LIVE - view["subscribers"],
         "delay_s_p95_alone": round(alone, 4),
         "delay_s_p95_crowded": round(crowded, 4),
         "bytes_a_subscriber": round((peak - before) / max(1, subscribers)),
@@ -92,28 +96,41 @@ class _Idle:
     def __init__(self, address: str, gate: asyncio.Semaphore, over: asyncio.Event, *, reads: bool) -> None:
         self._address, self._gate, self._over, self._reads = address, gate, over, reads
         self.tried = asyncio.Event()
-        self.connected = self.cut_off = False
+        self.connected = False
 
     async def run(self) -> None:
         """Until told that it is over, or cut off."""
         try:
             async with self._gate:
-                # Without pings and reads ahead the socket fills, as that of a dead client does.
-                socket = await websockets.connect(
-                    self._address, max_queue=1, ping_interval=None, close_timeout=0.2, open_timeout=60
+                # Without pings and reads ahead the sockets fill, as those of a dead client do.
+                connection = await websockets.connect(
+                    self._address,
+                    sock=await _narrow(self._address),
+                    max_queue=1,
+                    ping_interval=None,
+                    close_timeout=0.2,
+                    open_timeout=60,
                 )
             self.connected = True
             self.tried.set()
-            async with socket:
-                await self._idle(socket)
-        except ConnectionClosed:
-            self.cut_off = True
-        except (InvalidHandshake, OSError, TimeoutError):
-            self.tried.set()
+            async with connection:
+                await self._idle(connection)
+        except (ConnectionClosed, InvalidHandshake, OSError, TimeoutError):
+            self.tried.set()  # refused, or cut off as too slow
 
-    async def _idle(self, socket: websockets.ClientConnection) -> None:
+    async def _idle(self, connection: websockets.ClientConnection) -> None:
         if not self._reads:
             await self._over.wait()
         while not self._over.is_set():
             await asyncio.sleep(_SLOW_READ_S)
-            await socket.recv()
+            await connection.recv()
+
+
+async def _narrow(address: str) -> socket.socket:
+    """A connection that takes in little before the sender must wait."""
+    target = urlsplit(address)
+    made = socket.socket()
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_BYTES)
+    await asyncio.get_running_loop().sock_connect(made, (target.hostname, target.port))
+    return made
