@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream_service.answers.log import Record
@@ -59,6 +59,8 @@ def test_what_is_no_question_is_refused_with_a_remedy(payload: bytes) -> None:
     assert refused.value.remedy
 
 
+# In a fresh checkout hypothesis first makes its table of all characters, which takes seconds.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.binary(max_size=50)
     | st.dictionaries(st.sampled_from(["text", "id", "x"]), st.none() | st.text() | st.integers())
