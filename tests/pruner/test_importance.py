@@ -28,8 +28,8 @@ def algorithm_1(scores: list[float], chunk: list[int], drop: int, setting: Diver
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(1, 24), st.sampled_from(["none", "max"]), st.sampled_from(["last", "alive"]))
 def test_survivors_are_those_of_algorithm_1(data: st.DataObject, count: int, normalise: str, span: str) -> None:
-    # Powers of two, and chunks whose span always is one (or none), so that both ways of adding up are exact and ties are
-    # real ties: with a span of 6, which of two equals comes first is a matter of rounding.
+    # Powers of two, and chunks whose span always is one (or none), so that both ways of adding up are exact and ties
+    # are real ties: with a span of 6, which of two equals comes first is a matter of rounding.
     scores = data.draw(st.lists(st.sampled_from([2.0**-k for k in range(1, 7)]), min_size=count, max_size=count))
     chunk = sorted(data.draw(st.lists(st.sampled_from([0, 4, 8]), min_size=count, max_size=count)))
     drop = data.draw(st.integers(0, count))
