@@ -12,10 +12,15 @@ from pathlib import Path
 from pruner.errors import UnsupportedModelError, WeightsError
 from pruner.families.checkpoint import INDEX, indexed_files, read_json, refuse_quantised
 
-__all__ = ["locate"]
+__all__ = ["locate", "on_hub"]
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _DESCRIPTIONS = ["*.json", "*.txt", "*.jinja"]
+
+
+def on_hub(model: str | Path) -> bool:
+    """Whether this names a model on the hub: `organisation/name`, and no directory of that name."""
+    return not Path(model).expanduser().exists() and _HUB_NAME.fullmatch(str(model)) is not None
 
 
 def locate(model: str | Path, known: tuple[str, ...], *, revision: str | None = None) -> Path:
@@ -30,8 +35,8 @@ def locate(model: str | Path, known: tuple[str, ...], *, revision: str | None = 
         WeightsError: neither is there, or the hub cannot be reached and its cache does not hold the model.
         UnsupportedModelError: the hub's model is of another type.
     """
-    directory = Path(model).expanduser()
-    if directory.exists() or not _HUB_NAME.fullmatch(str(model)):
+    if not on_hub(model):
+        directory = Path(model).expanduser()
         if revision is not None:
             raise WeightsError(directory, "is a directory, which has no revisions", "leave the revision out")
         return directory

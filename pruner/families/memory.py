@@ -18,10 +18,12 @@ def available_bytes(device: torch.device, *, meminfo: Path = _MEMINFO, cgroup: P
 
     Of a CPU: the least of what the machine has available and what is left of a container's limit (cgroup v2).
     """
-    if device.type == "cuda":
+    if device.type == "cpu":
+        return min(_machine(meminfo), _container(cgroup))
+    if device.type == "cuda" and torch.cuda.is_available():
         free: int = torch.cuda.mem_get_info(device)[0]
         return free
-    return min(_machine(meminfo), _container(cgroup))
+    return _UNKNOWN
 
 
 def _machine(meminfo: Path) -> int:

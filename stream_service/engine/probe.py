@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 
 import nano_omni
-from pruner.families.omni import MODEL_TYPES
+from pruner import PrunerError
+from pruner.families.checkpoint import Checkpoint
+from pruner.families.facts import read_facts
+from pruner.families.hub import on_hub
+from pruner.families.omni import FAMILIES
 from stream_service.engine.settings import EngineSettings
 from stream_service.errors import StartupError
 
@@ -28,28 +31,19 @@ def accelerator(settings: EngineSettings) -> str:
 
 
 def weights(settings: EngineSettings) -> str:
-    """Which weights will be loaded; raises StartupError for a folder that does not hold them."""
-    if settings.model != "nano" and not Path(settings.model).exists() and settings.model.count("/") == 1:
+    """Which weights will be loaded; raises StartupError for a folder or a device that does not hold them."""
+    if on_hub(settings.model):
         return f"{settings.model}, fetched from the hub at the first start unless it is in its cache"
     folder = nano_omni.weights_dir() if settings.model == "nano" else Path(settings.model).expanduser()
-    wrong = None
+    device, dtype = torch.device(settings.device), getattr(torch, settings.dtype)
     try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-        if kind not in MODEL_TYPES:
-            wrong = f"its model type is {kind}, not one of {', '.join(MODEL_TYPES)}"
-        index = folder / "model.safetensors.index.json"
-        files = (
-            set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-            if index.exists()
-            else {"model.safetensors"}
-        )
-        size = sum((folder / name).stat().st_size for name in files)
-    except (OSError, KeyError, ValueError) as error:
-        wrong = f"{getattr(error, 'filename', None) or 'its index'} is missing or not readable"
-    if wrong is not None:
+        facts = read_facts(folder, FAMILIES)
+        found = Checkpoint.read(folder)
+        found.check_room(device, dtype)
+    except PrunerError as error:
         raise StartupError(
-            f"{folder} holds no usable weights: {wrong}.",
+            f"{folder} holds no usable weights: {error}.",
             field="engine.model",
-            remedy="Name the folder of a complete Qwen2.5-Omni checkpoint in engine.model, or 'nano'.",
-        )
-    return f"{folder}, {kind}, {size / 1e6:,.0f} MB"
+            remedy="Name the folder of a complete Qwen Omni checkpoint in engine.model, or 'nano'.",
+        ) from error
+    return f"{folder}, {facts.model_type}, {found.nbytes(dtype) / 1e6:,.0f} MB as {settings.dtype}"

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from stream_service.config import Config
 from stream_service.doctor import Finding, examine
@@ -21,8 +23,11 @@ def model(tmp_path: Path) -> Path:
     """A folder that looks like a checkpoint."""
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"model_type": "qwen2_5_omni"}))
-    (folder / "model.safetensors").write_bytes(b"x" * 2_000_000)
+    text = {"num_hidden_layers": 4, "num_attention_heads": 4, "hidden_size": 64, "num_key_value_heads": 2}
+    thinker = {"text_config": text, "vision_config": {}}
+    whole = {"model_type": "qwen2_5_omni", "thinker_config": thinker}
+    (folder / "config.json").write_text(json.dumps(whole))
+    save_file({"thinker.lm_head.weight": np.zeros(500_000, np.float32)}, folder / "model.safetensors")
     return folder
 
 
