@@ -44,7 +44,7 @@ def test_the_snippet_runs_and_streams_text(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (snippet,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(snippet.splitlines()) == 6
+    assert len([line for line in snippet.splitlines() if line]) == 6
     inputs = _inputs(thinker)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_directory)
     processor = _Processor(tokenizer, inputs)
