@@ -215,7 +215,7 @@ class Scheduler:
         return sorted(filter(None, (lane.runnable() for lane in lanes)), key=lambda work: work.deadline)
 
     def _windows_batch(self, windows: list[WindowWork], now: float) -> Batch:
-        fit = int(self._settings.batch_s / self._window_cost) if self._window_cost else 1
+        fit = int(min(len(windows), self._settings.batch_s / self._window_cost)) if self._window_cost else 1
         return Batch(Kind.WINDOWS, now, self._degradation.step, windows=tuple(windows[: max(1, fit)]))
 
     def _ask_batch(self, lanes: list[_Lane], now: float) -> Batch:
