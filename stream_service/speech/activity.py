@@ -45,7 +45,7 @@ class SileroModel:
         try:
             path = metadata.distribution("silero-vad").locate_file(_WEIGHTS)
         except metadata.PackageNotFoundError as error:
-            raise StartupError("silero-vad is not installed", remedy="Run `make install` again.") from error
+            raise StartupError("silero-vad is not installed", remedy="Run `make run` again.") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
