@@ -60,6 +60,23 @@ class Place:
 
 
 @dataclass(frozen=True)
+class PreparedWindow:
+    """A window that was compressed and for which room was made.
+
+    Attributes:
+        window, kept, eviction: the window, what stays of it, and what left for it.
+        choice: which tokens stay.
+        merge: where temporal merging stands after it.
+    """
+
+    window: EncodedWindow
+    choice: MediaChoice
+    merge: MergeState | None
+    kept: Tokens
+    eviction: EvictionReport
+
+
+@dataclass(frozen=True)
 class PlacedWindow:
     """A window that was given its place, ready to be fused."""
 
@@ -139,31 +156,48 @@ class Conversation:
         """The first rows."""
         return self._extension(self._sequencer.system(system))
 
-    def place(self, window: EncodedWindow) -> PlacedWindow:
-        """Compresses a window, makes room for it and gives it its place."""
-        choice = self._choose(window)
-        kept, seen = Tokens(len(choice.video), len(choice.audio)), window.seen
+    def prepare(self, window: EncodedWindow) -> PreparedWindow:
+        """Compresses a window and makes room for it: all that may be refused, and nothing a refusal must take back.
+
+        Raises:
+            BudgetError: there is no room.
+        """
+        choice, merge = self._choose(window)
+        kept = Tokens(len(choice.video), len(choice.audio))
         wrappers = 4 + len(self.model.prompt.user)  # at most: eos of one segment, bos of the next, the user's header
         eviction = self._make_room(kept.total, wrappers, wrappers + choice.seconds * self.model.facts.audio_rate)
+        return PreparedWindow(window, choice, merge, kept, eviction)
+
+    def place(self, prepared: PreparedWindow) -> PlacedWindow:
+        """Gives a window its place."""
+        window, choice, kept = prepared.window, prepared.choice, prepared.kept
+        self._merge = prepared.merge
         if kept.total:
             end = window.start + window.seconds
-            self.store.add_chunk(self._sequencer.chunk, window.start, end, seen.video, seen.audio)
+            self.store.add_chunk(self._sequencer.chunk, window.start, end, window.seen.video, window.seen.audio)
         passage = self._sequencer.window(choice, new_segment=window.new_segment)
         extension = self._extension(passage, _chosen(window, choice))
         if window.deep is not None:
             deep = window.deep.flatten(0, 1)[torch.from_numpy(choice.video).to(window.deep.device)]
             extension = replace(extension, added=beside(passage.rows, deep))
-        return PlacedWindow(extension, seen, kept, eviction)
+        return PlacedWindow(extension, window.seen, kept, prepared.eviction)
 
-    def ask(self, ids: list[int], answer: int) -> tuple[Extension, Place]:
-        """Makes room for a question and an answer of at most `answer` tokens, and gives the question its place.
+    def make_room_to_ask(self, ids: list[int], answer: int) -> None:
+        """Makes room for a question and an answer of at most `answer` tokens.
 
-        Returns:
-            the rows, and the place just before the question.
+        Raises:
+            BudgetError: there is no room; the grammar stands where it stood.
         """
         prompt = self.model.prompt
         rows = 2 + len(prompt.user) + len(ids) + len(prompt.header) + answer + len(prompt.end)
         self._make_room(0, rows, rows)
+
+    def ask(self, ids: list[int]) -> tuple[Extension, Place]:
+        """Gives a question its place, for which room was made.
+
+        Returns:
+            the rows, and the place just before the question.
+        """
         before = self._sequencer.before_question()
         place = self.here()
         place = replace(place, mark=replace(place.mark, length=place.mark.length + len(before.rows)))
@@ -203,18 +237,19 @@ class Conversation:
 
     # Parts.
 
-    def _choose(self, window: EncodedWindow) -> MediaChoice:
-        """Intra-modality compression. Waits for the device once, so that positions are known on the host."""
+    def _choose(self, window: EncodedWindow) -> tuple[MediaChoice, MergeState | None]:
+        """Intra-modality compression, and where the merging then stands. Waits for the device once, so that positions
+        are known on the host."""
         video, audio = window.video is not None, window.audio is not None
-        if not self._sequencer.continues(video=video, audio=audio, new_segment=window.new_segment):
-            self._merge = None
+        continued = self._sequencer.continues(video=video, audio=audio, new_segment=window.new_segment)
+        merge = self._merge if continued else None
         seen = heard = torch.zeros(0, dtype=torch.int64)
         if window.video is not None:
-            seen, self._merge = keep_video(window.video, self._merge, VIDEO_KEEP * window.compression)
+            seen, merge = keep_video(window.video, merge, VIDEO_KEEP * window.compression)
         if window.saliency is not None:
             heard = keep_audio(window.saliency, AUDIO_KEEP * window.compression)
         patches = len(window.video) if window.video is not None else 0
-        return MediaChoice(window.seconds, patches, seen.cpu().numpy(), heard.cpu().numpy(), audio)
+        return MediaChoice(window.seconds, patches, seen.cpu().numpy(), heard.cpu().numpy(), audio), merge
 
     def _make_room(self, media: int, text: int, ids: int) -> EvictionReport:
         """Lets the store evict and re-base so that so many rows and position ids fit."""

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from pruner.asking import WRAPPERS, Ask, check_question
-from pruner.conversation import Conversation, ConversationState, PlacedWindow, require_budget
+from pruner.conversation import Conversation, ConversationState, require_budget
 from pruner.decoder import LayeredDecoder
 from pruner.encoder import WindowEncoder
 from pruner.errors import BudgetError, InputError, StateError
@@ -162,7 +162,8 @@ class LiveModel:
         _distinct([conversation for conversation, _ in items])
         for conversation, _ in items:
             conversation.require(ConversationState.LISTENING, "fuse a window")
-        placed: list[PlacedWindow] = [conversation.place(window) for conversation, window in items]
+        prepared = [conversation.prepare(window) for conversation, window in items]  # all that may be refused
+        placed = [conversation.place(one) for (conversation, _), one in zip(items, prepared, strict=True)]
         self._decoder.fuse([one.extension for one in placed])
         return [one.report() for one in placed]
 
@@ -177,8 +178,10 @@ class LiveModel:
         """
         _distinct([item.conversation for item in items])
         asked = [check_question(item, self.options) for item in items]
+        for one in asked:
+            one.conversation.make_room_to_ask(one.ids, one.limit)  # all that may be refused, before anything changes
         guides = [one.guidance() for one in asked]
-        placed = [one.conversation.ask(one.ids, one.limit) for one in asked]
+        placed = [one.conversation.ask(one.ids) for one in asked]
         queries = [one.query(guide, rows) for one, guide, (rows, _) in zip(asked, guides, placed, strict=True)]
         turns = []
         for one, guidance, (_, question), guided in zip(

@@ -331,3 +331,15 @@ def test_a_turn_is_committed_once(tiny_model: LiveModel, conversation: Conversat
         tiny_model.commit(turn)
     with pytest.raises(StateError):
         tiny_model.step([turn])
+
+
+def test_a_refused_item_leaves_the_others_of_its_batch_as_they_were(load_tiny: Callable[..., LiveModel]) -> None:
+    model = load_tiny()
+    family = model.model
+    family.facts = replace(family.facts, position_limit=160)
+    model = LiveModel(family)
+    innocent, full = model.open(budget=400), model.open(budget=400)
+    with pytest.raises(BudgetError):
+        model.guide([Ask(innocent, "What?"), Ask(full, "x" * 150)])
+    (turn,) = model.guide([Ask(innocent, "What?")])
+    model.commit(turn, published=0)
