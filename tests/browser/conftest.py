@@ -45,10 +45,10 @@ class Trouble:
             self.found.append(message.text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     if not TRAINED and OTHER_MODEL not in os.environ:
-        pytest.skip("nano_omni/weights holds no model yet, and OMNIDROP_ENGINE__MODEL names no other")
+        pytest.fail("nano_omni/weights holds no model, and OMNIDROP_ENGINE__MODEL names no other")
     settings = {"OMNIDROP_ENGINE__MAX_SESSIONS": "2", "OMNIDROP_SERVER__ALLOWED_HOSTS": "[page.test]"}
     running = Service(tmp_path_factory.mktemp("service") / "log", **settings)
     running.start()
@@ -69,22 +69,22 @@ def relay(service: Service) -> Iterator[Relay]:
     between.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
     questions = [(4.5, "What colour is the circle?"), (8.5, "What was the first shape?")]
     return film(tmp_path_factory.mktemp("footage"), star_then_circle(), questions)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     if not Path(CHROMIUM).is_file():
-        pytest.skip("Debian's chromium is not installed: make system-packages")
+        pytest.fail("Debian's chromium is not installed: make system-packages")
     expect.set_options(timeout=20_000)
     with sync_playwright() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def launch(playwright: Playwright) -> Iterator[Launch]:
     """Start Chromium with further flags; one process for all tests that want the same ones."""
     running: dict[tuple[str, ...], Browser] = {}
