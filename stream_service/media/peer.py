@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -32,6 +33,8 @@ from stream_service.media.jitter import Jitter
 from stream_service.media.offer import Offer
 from stream_service.media.restart import Restart, make_restartable
 from stream_service.media.settings import MediaSettings
+
+_log = logging.getLogger(__name__)
 
 _CHECK_S = 0.25
 
@@ -175,12 +178,18 @@ class Peer:
 
         handlers: dict[Track, Callable[..., None]] = {Track.VIDEO: intake.video, Track.AUDIO: intake.audio}
         self._connection.on("connectionstatechange", on_state)
-        async with asyncio.TaskGroup() as group:
-            drains = [group.create_task(_drain(r.track, handlers[t])) for t, r in self._receivers.items()]
-            while not all(task.done() for task in drains):
-                await asyncio.sleep(_CHECK_S)
-                intake.check()
-        intake.lose("the source ended its tracks")
+        reason = "the source ended its tracks"
+        try:
+            async with asyncio.TaskGroup() as group:
+                drains = [group.create_task(_drain(r.track, handlers[t])) for t, r in self._receivers.items()]
+                while not all(task.done() for task in drains):
+                    await asyncio.sleep(_CHECK_S)
+                    intake.check()
+        except* Exception:  # a fault of ours must not stay silent, and unread tracks would queue without bound
+            _log.exception("A source's media could not be taken in.")
+            reason = "its media could not be taken in"
+            await self._connection.close()
+        intake.lose(reason)
 
 
 async def _drain(track: MediaStreamTrack, handle: Callable[..., None]) -> None:

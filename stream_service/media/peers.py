@@ -62,6 +62,8 @@ class Peers:
             peer = Peer(self._settings, checked, source.clock, self._monotonic)
             try:
                 answer = await peer.answer()
+                if source.peer is not None and self._sources.get(session) is source:
+                    await source.peer.close()
                 if self._sources.get(session) is not source:
                     raise Conflict("the session ended while its source was being negotiated", remedy="Publish anew.")
             except BaseException:
@@ -69,8 +71,6 @@ class Peers:
                 if source.peer is None and not source.resumed and self._sources.get(session) is source:
                     del self._sources[session]
                 raise
-            if source.peer is not None:
-                await source.peer.close()
             sink.on_tracks(video=Track.VIDEO in peer.tracks, audio=Track.AUDIO in peer.tracks)
             source.intake = Intake(
                 self._settings,

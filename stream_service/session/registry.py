@@ -132,6 +132,12 @@ class Sessions:
                 field="name",
                 remedy="Use up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit.",
             )
+        if name is not None and name in self._names:
+            raise Conflict(
+                f"A source is being taken in as {name!r} just now.",
+                remedy="Publish under another name, or try again in a moment.",
+                retry_after=5.0,
+            )
         id = secrets.token_urlsafe(16)
         if name is not None:
             self._names[name] = id  # before the first await: no one else can take the name meanwhile
@@ -193,8 +199,9 @@ class Sessions:
 
     def _remove(self, session: Session) -> None:
         del self._sessions[session.id]
-        if session.options.name is not None:
-            self._names.pop(session.options.name, None)
+        name = session.options.name
+        if name is not None and self._names.get(name) == session.id:
+            del self._names[name]
 
     async def _free(self, session: Session) -> None:
         self._check_quiet()

@@ -82,9 +82,18 @@ async def test_a_name_that_cannot_be_one_is_refused(house: House, name: str) -> 
     assert refused.value.field == "name"
 
 
-async def test_two_publishers_of_one_new_name_do_not_both_get_it(house: House) -> None:
+async def test_two_publishers_of_one_new_name_do_not_both_get_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = house.engine.open
+
+    async def slowly(session: str, settings: SessionSettings) -> None:
+        await asyncio.sleep(0)  # the other publisher's turn, as with a real engine
+        await opened(session, settings)
+
+    monkeypatch.setattr(house.engine, "open", slowly)
     outcomes = await asyncio.gather(house.publish("door"), house.publish("door"), return_exceptions=True)
     assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 1
+    await house.sessions.close("door", "done")
+    assert house.sessions.find("door") is None
 
 
 @pytest.mark.parametrize("where", ["engine", "negotiation"])
