@@ -1,18 +1,17 @@
-# OmniDrop Live. CPU by default; for an NVIDIA GPU: --build-arg ACCELERATOR=gpu (about 6 GB more).
+# OmniDrop Live. torch as PyPI has it carries CUDA (about 6 GB), which a machine without a GPU does not need: name an index of
+# PyTorch's CPU builds with --build-arg TORCH_INDEX=…
 ARG PYTHON=3.11.13-slim-bookworm
 
 FROM python:${PYTHON} AS build
-ARG ACCELERATOR=cpu
+ARG TORCH_INDEX=""
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
 WORKDIR /src
 COPY constraints.txt ./
-# torch first, in a layer of its own: it is the largest by far and changes least. The build on PyPI carries CUDA; the
-# one of the same version for the CPU (2.x+cpu) counts as newer, so that pip prefers it where it is offered.
-RUN if [ "$ACCELERATOR" = gpu ]; \
-    then pip install -c constraints.txt torch; \
-    else pip install -c constraints.txt torch --extra-index-url https://download.pytorch.org/whl/cpu; fi
+# torch first, in a layer of its own: it is the largest by far and changes least. A CPU build (2.x+cpu) counts as newer than
+# the same version without a suffix, so that pip prefers it where it is offered.
+RUN pip install -c constraints.txt torch ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"}
 COPY pyproject.toml README.md LICENSE ./
 COPY pruner pruner
 COPY nano_omni nano_omni

@@ -10,7 +10,8 @@ ARGS ?=
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# torch first and by itself: a range would pull several gigabytes of CUDA packages on a machine without a GPU.
+# torch first and pinned: left to a range, pip would take its newest release. PyPI's build carries CUDA, several gigabytes
+# that a machine without a GPU does not need; where PyTorch's CPU index is set (PIP_EXTRA_INDEX_URL), pip prefers that one.
 $(VENV)/.run: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] <= (3, 12)))' || \
 	  { echo "OmniDrop Live needs Python 3.11 or 3.12, found $$($(PYTHON) --version). Name one: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 2; }
