@@ -22,6 +22,7 @@ export class Link {
   get publishing() { return Boolean(this.stream); }
 
   /** Publishes `stream` as a new session; with a session open, as its new picture and sound. Throws Problem.
+   *  talk(): how the microphone becomes questions, as chosen now; null where it cannot.
    *  iceServers(): a promise of RTCIceServer objects, asked for each time since their credentials expire. */
   async publish(stream, { iceServers, talk }) {
     Object.assign(this, { stream, iceServers, talk });
@@ -55,7 +56,7 @@ export class Link {
     if (stream !== this.stream) return; // stopped, or replaced meanwhile
     this.publisher?.close({ forget: false });
     const publisher = this.publisher = new Publisher(iceServers, (state) => { if (publisher === this.publisher) this.#media(state); });
-    const session = await publisher.publish(stream, { rejoin: this.session, talk: this.talk });
+    const session = await publisher.publish(stream, { rejoin: this.session, talk: this.talk() });
     if (publisher !== this.publisher) { publisher.close({ forget: session !== this.session }); return; }
     if (session !== this.session) this.#follow(session);
   }

@@ -30,15 +30,19 @@ const talk = new Talk({
 const chooser = new Chooser($, { onChange: () => { if (source) share(); } });
 let source = null;
 let info = null;
+let starting = null; // which press of Start is the latest; null once it was stopped
 
 async function start() {
   notice.clear();
   running(true);
+  const mine = starting = {};
   try {
     await learn();
+    if (mine !== starting) return; // stopped before anything was opened
     if (chooser.kind === "join") await join();
     else await share();
   } catch (error) {
+    if (mine !== starting) return;
     complain(explain(error));
     stop();
   }
@@ -61,7 +65,7 @@ async function share() {
   try {
     const stream = await opened.open(chooser.chosen);
     opened.setClipAudible($("hear-clip").checked);
-    await link.publish(stream, { iceServers: async () => (await learn()).ice_servers, talk: info.speech ? talk.mode : null });
+    await link.publish(stream, { iceServers: async () => (await learn()).ice_servers, talk: () => (info.speech ? talk.mode : null) });
   } catch (error) {
     if (opened !== source) return; // stopped, or another one was chosen meanwhile
     complain(explain(error));
@@ -74,6 +78,7 @@ async function share() {
 }
 
 function stop() {
+  starting = null;
   source?.close();
   source = null;
   link.close();

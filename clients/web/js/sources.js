@@ -134,6 +134,7 @@ export class Source {
   /** Echo: while our own voice speaks, and until the room is quiet, the microphone is left out of what is sent. */
   setMicrophoneOpen(open, { now = false } = {}) {
     const delay = open && !now ? ROOM_RINGS_S : 0;
+    this.gains.microphone?.gain.cancelScheduledValues(this.context.currentTime); // an opening that was due later
     this.gains.microphone?.gain.setTargetAtTime(open ? 1 : 0, this.context.currentTime + delay, RAMP_S);
   }
 
