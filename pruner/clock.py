@@ -6,7 +6,7 @@ Keys are stored un-rotated, so a token's position may change after the fact. The
 2. When the next `need` ids no longer fit, the clock is re-based so that a quarter of the range is free again.
 3. Recent rows keep their distances to each other and to whatever comes next: all rows within half the range before
    the next id, widened to whole segments, move down together by one amount, the shift. (Where the widening or `need`
-   leaves no room for that much, a quarter of the range, an eighth, and so on; the newest segment at least.)
+   leaves no room for that much, a quarter of the range, an eighth, and so on; a segment still open at least.)
 4. Rows older than that are pulled together by shortening *gaps* only. All their ids (of all three axes together) are
    sorted; no two neighbours stay further apart than a common cap, the largest with which they fit. Distances up to
    the cap, and so the inside of a text, an audio second or a picture, stay exact; longer silences, left behind by
@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pruner.errors import BudgetError
-from pruner.tokens import TokenRows
+from pruner.tokens import Role, TokenRows
 
 __all__ = ["Rebased", "rebase"]
 
@@ -58,7 +58,7 @@ def rebase(rows: TokenRows, *, next_id: int, limit: int, need: int) -> Rebased |
         None while everything fits.
 
     Raises:
-        BudgetError: `need` and the newest segment alone exceed the range.
+        BudgetError: `need` and an open segment alone exceed the range.
     """
     if next_id + need <= limit:
         return None
@@ -81,11 +81,17 @@ def rebase(rows: TokenRows, *, next_id: int, limit: int, need: int) -> Rebased |
 
 
 def _recent_from(rows: TokenRows, horizon: int) -> int:
-    """Lowest id of the rows at or after `horizon` and of the newest segment, with the whole of their segments."""
+    """Lowest id of the rows at or after `horizon` and of an open segment, with the whole of their segments."""
     recent = rows.position.max(axis=1) >= horizon
-    recent |= (rows.segment >= 0) & (rows.segment == rows.segment.max())
+    recent |= _open_segment(rows)
     recent |= (rows.segment >= 0) & np.isin(rows.segment, rows.segment[recent])
     return int(rows.position[recent].min()) if recent.any() else horizon
+
+
+def _open_segment(rows: TokenRows) -> npt.NDArray[np.bool_]:
+    """bool [n]: the rows of a segment that the next window may continue, so that its inside must not change."""
+    newest = (rows.segment >= 0) & (rows.segment == rows.segment.max())
+    return newest & ~(newest & (rows.role == Role.CLOSE)).any()
 
 
 def _squeeze(ticks: Ids, room: int) -> Ids:

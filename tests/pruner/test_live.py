@@ -343,3 +343,15 @@ def test_a_refused_item_leaves_the_others_of_its_batch_as_they_were(load_tiny: C
         model.guide([Ask(innocent, "What?"), Ask(full, "x" * 150)])
     (turn,) = model.guide([Ask(innocent, "What?")])
     model.commit(turn, published=0)
+
+
+def test_turns_without_windows_never_run_out_of_positions(load_tiny: Callable[..., LiveModel]) -> None:
+    family = load_tiny().model
+    family.facts = replace(family.facts, position_limit=300)
+    model = LiveModel(family)
+    conversation = model.open(budget=400)
+    _watch(model, conversation, _window(0.0), _window(2.0))
+    for number in range(12):
+        (turn,) = model.guide([Ask(conversation, f"Question {number}, with nothing new to be seen?")])
+        model.commit(turn, published=0 if number % 3 == 2 else None)
+    assert int(conversation.store.rows.position.max()) < 300
