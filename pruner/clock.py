@@ -91,7 +91,8 @@ def _recent_from(rows: TokenRows, horizon: int) -> int:
 def _open_segment(rows: TokenRows) -> npt.NDArray[np.bool_]:
     """bool [n]: the rows of a segment that the next window may continue, so that its inside must not change."""
     newest = (rows.segment >= 0) & (rows.segment == rows.segment.max())
-    return newest & ~(newest & (rows.role == Role.CLOSE)).any()
+    closed = bool((newest & (rows.role == Role.CLOSE)).any())
+    return np.zeros_like(newest) if closed else newest
 
 
 def _squeeze(ticks: Ids, room: int) -> Ids:
