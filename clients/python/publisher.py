@@ -55,7 +55,7 @@ class Publisher:
             await self._publish()
             await self._until_connected()
             await self.playback.start()
-        except BaseException:
+        except BaseException:  # cancelled as well: nothing half open may stay behind
             await self._leave()
             raise
         return self

@@ -37,7 +37,6 @@ class Prompt:
         header: `<|im_end|>\\n<|im_start|>assistant\\n`, which ends every question.
         end: `<|im_end|>\\n`, which ends every answer.
         stop: ids that end an answer when sampled.
-        video_pad, audio_pad: placeholder ids, used where a token's id must be told apart from text.
     """
 
     def __init__(self, tokenizer: Any, path: str, brackets: Brackets, stop: Sequence[int] = ()) -> None:

@@ -43,7 +43,7 @@ def open_engine(url: str) -> tuple[Engine, Claim]:
             claimed = claim or _claim_database(engine)
             with engine.connect() as connection:
                 migrate(connection)
-        except BaseException:
+        except BaseException:  # interrupted as well: no claim on the file may stay behind
             engine.dispose()
             if claim is not None:
                 claim.close()

@@ -66,7 +66,7 @@ class Peers:
                     await source.peer.close()
                 if self._sources.get(session) is not source:
                     raise Conflict("the session ended while its source was being negotiated", remedy="Publish anew.")
-            except BaseException:
+            except BaseException:  # cancelled as well: no connection may stay behind
                 await peer.close()
                 if source.peer is None and not source.resumed and self._sources.get(session) is source:
                     del self._sources[session]

@@ -145,7 +145,7 @@ class Sessions:
             await self._engine.open(id, options.engine)
             session = self._begin(id, options)
             published = await self._negotiate(session, offer)
-        except BaseException:
+        except BaseException:  # cancelled as well: no name and no session may stay behind
             if name is not None and self._names.get(name) == id:
                 del self._names[name]
             raise
@@ -165,7 +165,7 @@ class Sessions:
         """The first source of a new session; without it the session never was."""
         try:
             published = await self._sources.publish(session.id, offer, session)
-        except BaseException:
+        except BaseException:  # cancelled as well: no name and no session may stay behind
             if session.id in self._sessions:
                 await self.close(session.id, "its source could not be negotiated", keep=False)
             raise
