@@ -61,10 +61,21 @@ async def _reflected(address: tuple[str, int]) -> str:
 
     transport, asker = await asyncio.get_running_loop().create_datagram_endpoint(Asker, remote_addr=address)
     try:
-        transport.sendto(bytes(stun.Message(stun.Method.BINDING, stun.Class.REQUEST)))
-        mapped = stun.parse_message(await asker.answer).attributes["XOR-MAPPED-ADDRESS"]
+        mapped = stun.parse_message(await _asked(transport, asker.answer)).attributes["XOR-MAPPED-ADDRESS"]
     except (KeyError, ValueError):
         raise OSError("it answered something else") from None
     finally:
         transport.close()
     return f"{mapped[0]}:{mapped[1]}"
+
+
+async def _asked(transport: asyncio.DatagramTransport, answer: asyncio.Future[bytes]) -> bytes:
+    """Sends a binding request until it is answered: one datagram may be lost (RFC 8489 §6.2.1)."""
+    request = bytes(stun.Message(stun.Method.BINDING, stun.Class.REQUEST))
+    wait_s = 0.5
+    while True:
+        transport.sendto(request)
+        try:
+            return await asyncio.wait_for(asyncio.shield(answer), wait_s)
+        except TimeoutError:
+            wait_s *= 2
