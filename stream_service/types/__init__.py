@@ -1,0 +1,91 @@
+"""The nouns that the stages of the service exchange; the stages meet only here and in :mod:`stream_service.errors`.
+
+Every time called ``at``, ``start`` or ``end`` is in *stream seconds*: seconds since the session's first media, on the
+clock of the sender's RTP timestamps, so that a late packet does not move what it shows.
+"""
+
+from stream_service.types.engine import (
+    AnswerCancelled,
+    AnswerDelta,
+    AnswerDone,
+    AnswerStarted,
+    ChunkSurvivors,
+    EngineEvent,
+    EngineFault,
+    EngineInfo,
+    EngineRestarted,
+    EngineStats,
+    ModalityCounts,
+    Overloaded,
+    SessionSettings,
+    StoreEvicted,
+    WindowFused,
+)
+from stream_service.types.media import (
+    SAMPLE_RATE,
+    AudioChunk,
+    BreakKind,
+    FramePixels,
+    MediaBreak,
+    MediaSink,
+    Published,
+    Samples,
+    Trickled,
+    VideoFrame,
+    Window,
+)
+from stream_service.types.questions import (
+    CancelReason,
+    Question,
+    QuestionSource,
+)
+from stream_service.types.speech import (
+    SpeechDropped,
+    SpeechEvent,
+    SpeechPaused,
+    SpeechStarted,
+    SpeechStopped,
+    TalkMode,
+    Transcript,
+    Utterance,
+)
+
+__all__ = [
+    "SAMPLE_RATE",
+    "AnswerCancelled",
+    "AnswerDelta",
+    "AnswerDone",
+    "AnswerStarted",
+    "AudioChunk",
+    "BreakKind",
+    "CancelReason",
+    "ChunkSurvivors",
+    "EngineEvent",
+    "EngineFault",
+    "EngineInfo",
+    "EngineRestarted",
+    "EngineStats",
+    "FramePixels",
+    "MediaBreak",
+    "MediaSink",
+    "ModalityCounts",
+    "Overloaded",
+    "Published",
+    "Question",
+    "QuestionSource",
+    "Samples",
+    "SessionSettings",
+    "SpeechDropped",
+    "SpeechEvent",
+    "SpeechPaused",
+    "SpeechStarted",
+    "SpeechStopped",
+    "StoreEvicted",
+    "TalkMode",
+    "Transcript",
+    "Trickled",
+    "Utterance",
+    "VideoFrame",
+    "Window",
+    "WindowFused",
+]
