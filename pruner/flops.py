@@ -65,23 +65,29 @@ def layer_flops(shape: DecoderShape, rows: int, past: int = 0) -> int:
     return 2 * rows * (projections + 3 * shape.hidden * shape.feed_forward) + 4 * width * pairs
 
 
-def prefill_flops(shape: DecoderShape, alive: Sequence[int], *, text: int, question: int, ahead: bool) -> Flops:
+def prefill_flops(shape: DecoderShape, alive: Sequence[int], *, text: int, question: int, ahead: int) -> Flops:
     """A prefill up to and including the logits of the first answer token.
 
-    What a layer computes for audiovisual rows depends on the question only above the first layer that drops: up to
-    there a method that works `ahead`, window by window, has done everything but the question's own rows when it is
-    asked.
+    Of a layer that runs as the stream flows only the question's own rows are left when it is asked; the others run over
+    everything kept. How many run ahead is a matter of what is stored between questions, not of the counts: a live
+    conversation keeps the fusion layers' keys and values, so its deep layers run after the question even where they drop
+    nothing.
 
     Args:
         alive: audiovisual rows that enter each layer 0…L-1.
         text: all other rows, the question's included.
         question: rows that come with the question (it and the assistant's header).
-        ahead: whether the method runs as the stream flows.
+        ahead: how many of the first layers run as the stream flows, all of them over the same rows: 0 for a method that
+            must know the question, or the whole recording, first.
+
+    Raises:
+        ValueError: a layer before `ahead` sees fewer rows than the first.
     """
+    if any(count != alive[0] for count in alive[:ahead]):
+        raise ValueError(f"{ahead} layers cannot run before the question: tokens are dropped below")
     total = after = 2 * shape.hidden * shape.vocabulary
-    for count in alive:
+    for layer, count in enumerate(alive):
         whole = layer_flops(shape, text + count)
         total += whole
-        done = ahead and count == alive[0]
-        after += layer_flops(shape, question, text + count - question) if done else whole
+        after += layer_flops(shape, question, text + count - question) if layer < ahead else whole
     return Flops(total, after)

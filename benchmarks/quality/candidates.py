@@ -118,7 +118,7 @@ class Candidates:
             alive,
             text=report.prompt_tokens - alive[0],
             question=len(prompt.question(ask.text)) + len(prompt.header),
-            ahead=True,
+            ahead=self._model.facts.fusion_depth,
         )
         return Prediction(
             turn.text, report.retention, flops.total, flops.after_question, report.deep_share, tuple(alive)

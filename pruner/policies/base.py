@@ -30,6 +30,7 @@ __all__ = [
     "Spending",
     "apportion",
     "intra_modality",
+    "layers_ahead",
     "raw_tokens",
     "segment_starts",
     "spending",
@@ -116,8 +117,24 @@ class Spending:
     flops: Flops
 
 
+def layers_ahead(policy: Policy, pruner: LayerPruner) -> int:
+    """How many of the first layers do not depend on the question, and so can run before it: none for a policy that
+    needs the whole clip, else those up to the first drop."""
+    if not policy.ahead:
+        return 0
+    return next((layer + 1 for layer, drop in enumerate(pruner.drops) if drop), len(pruner.drops))
+
+
 def spending(
-    shape: DecoderShape, policy: Policy, pruner: LayerPruner, *, count: int, raw: int, text: int, question: int
+    shape: DecoderShape,
+    policy: Policy,
+    pruner: LayerPruner,
+    *,
+    count: int,
+    raw: int,
+    text: int,
+    question: int,
+    stored: int | None = None,
 ) -> Spending:
     """Figures from the real counts.
 
@@ -125,9 +142,12 @@ def spending(
         pruner: what `policy.prune` returned.
         count, raw: audiovisual tokens entering layer 0, and before compression.
         text, question: see `pruner.flops.prefill_flops`.
+        stored: layers whose keys and values are kept between questions; None for all that `layers_ahead` allows.
     """
     alive = [count, *(count - np.cumsum(pruner.drops)[:-1]).tolist()]
-    flops = prefill_flops(shape, alive, text=text, question=question, ahead=policy.ahead)
+    ahead = layers_ahead(policy, pruner)
+    ahead = ahead if stored is None else min(ahead, stored)
+    flops = prefill_flops(shape, alive, text=text, question=question, ahead=ahead)
     return Spending(sum(alive) / (len(alive) * raw) if raw else 0.0, flops)
 
 

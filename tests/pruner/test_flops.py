@@ -26,17 +26,28 @@ def test_attention_is_causal_over_the_past_and_among_new_rows() -> None:
     assert layer_flops(SEVEN_B, 60, 40) == sum(layer_flops(SEVEN_B, 1, past) for past in range(40, 100))
 
 
-def test_ahead_of_the_question_everything_below_the_first_drop_is_done() -> None:
+def test_only_layers_that_ran_ahead_are_spared_the_past() -> None:
     shape = DecoderShape(4, 64, 4, 2, 16, 96, 100)
     head = 2 * 64 * 100
-    live = prefill_flops(shape, [80, 80, 40, 20], text=20, question=5, ahead=True)
+    live = prefill_flops(shape, [80, 80, 40, 20], text=20, question=5, ahead=2)
     assert live.total == head + 2 * layer_flops(shape, 100) + layer_flops(shape, 60) + layer_flops(shape, 40)
     shallow = 2 * layer_flops(shape, 5, 95)
     assert live.after_question == head + shallow + layer_flops(shape, 60) + layer_flops(shape, 40)
-    cold = prefill_flops(shape, [80, 80, 40, 20], text=20, question=5, ahead=False)
+    cold = prefill_flops(shape, [80, 80, 40, 20], text=20, question=5, ahead=0)
     assert cold.total == cold.after_question == live.total
-    whole = prefill_flops(shape, [80] * 4, text=20, question=5, ahead=True)
-    assert whole.after_question == head + 2 * shallow
+    streamed = prefill_flops(shape, [80] * 4, text=20, question=5, ahead=4)
+    assert streamed.after_question == head + 2 * shallow
+
+
+def test_deep_layers_run_after_the_question_even_where_nothing_is_dropped() -> None:
+    shape = DecoderShape(4, 64, 4, 2, 16, 96, 100)
+    whole = prefill_flops(shape, [80] * 4, text=20, question=5, ahead=2)
+    assert whole.after_question == 2 * 64 * 100 + 2 * layer_flops(shape, 5, 95) + 2 * layer_flops(shape, 100)
+
+
+def test_a_layer_that_sees_survivors_cannot_run_ahead() -> None:
+    with pytest.raises(ValueError, match="3 layers cannot run before the question"):
+        prefill_flops(DecoderShape(4, 64, 4, 2, 16, 96, 100), [80, 80, 40, 20], text=20, question=5, ahead=3)
 
 
 def test_shapes_are_read_from_a_configuration() -> None:
