@@ -99,6 +99,7 @@ class Metrics:
         self._running = Gauge("omnidrop_answers_running", "Answers being generated", registry=into)
         self._age = Gauge("omnidrop_oldest_window_age_seconds", "Age of the oldest window that waits", registry=into)
         self._resident = Gauge("omnidrop_engine_resident_bytes", "Memory of the engine process", registry=into)
+        self._tasks = Gauge("omnidrop_gateway_tasks", "asyncio tasks of the gateway", registry=into)
 
     def watch_log(self, failing: Callable[[], bool]) -> None:
         """Ask ``failing`` at every scrape whether the event log refuses to be written."""
@@ -165,6 +166,10 @@ class Metrics:
     def on_subscribers(self, count: int) -> None:
         """Set how many answer WebSockets are open."""
         self._subscribers.set(count)
+
+    def on_tasks(self, count: int) -> None:
+        """Set how many asyncio tasks the gateway has: what grows without end is a leak."""
+        self._tasks.set(count)
 
     def on_sources(self, totals: Mapping[str, Mapping[str, float]]) -> None:
         """Count what the sources of the living sessions have received since the last call."""

@@ -18,7 +18,7 @@ from benchmarks.faults.kills import engine_killed, gateway_killed
 from benchmarks.faults.network import bad_network, coming_back
 from benchmarks.faults.outcome import Outcome, report
 from benchmarks.faults.service import Victim
-from benchmarks.faults.soak import soak
+from benchmarks.faults.soak import flow, soak
 from benchmarks.live.service import ServiceFailed
 from benchmarks.report import environment, fingerprint, model_path, print_json, progress
 
@@ -40,6 +40,7 @@ SCENARIOS: dict[str, Callable[[Stage], Awaitable[Outcome]]] = {
     "gateway": lambda on: gateway_killed(on.victim, on.clip, on.chosen.kills),
     "broker": lambda on: broker_killed(on.victim, on.broker, on.clip, on.chosen.kills),
     "crowd": lambda on: crowd(on.victim, on.clip, on.chosen.subscribers),
+    "flow": lambda on: flow(on.victim, on.clip, on.chosen.flow_minutes),
     "soak": lambda on: soak(on.victim, on.clip, on.chosen.soak_minutes),
 }
 
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=2.0, help="of the bad network (%(default)s)")
     parser.add_argument("--kills", type=int, default=3, help="of each process (%(default)s)")
     parser.add_argument("--subscribers", type=int, default=1_000, help="slow and dead ones (%(default)s)")
+    parser.add_argument("--flow-minutes", type=float, default=2.0, help="of one stream (%(default)s)")
     parser.add_argument("--soak-minutes", type=float, default=2.0, help="of coming and going (%(default)s)")
     parser.add_argument("--only", nargs="+", choices=list(SCENARIOS), help="scenarios to run; all without it")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the service")

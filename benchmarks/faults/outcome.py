@@ -10,11 +10,18 @@ from benchmarks.report import table
 
 @dataclass(slots=True)
 class Outcome:
-    """One scenario's result. ``figures`` are counts, milliseconds, seconds or bytes, as their names say."""
+    """One scenario's result.
+
+    Attributes:
+        checks: promises, and whether each held.
+        figures: counts, milliseconds, seconds or bytes, as their names say.
+        columns: figures over time, by name, each as long as the others; empty when nothing was watched.
+    """
 
     name: str
     checks: dict[str, bool] = field(default_factory=dict)
     figures: dict[str, float | int | None] = field(default_factory=dict)
+    columns: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -25,7 +32,9 @@ class Outcome:
         self.checks[promise] = holds and self.checks.get(promise, True)
 
     def as_json(self) -> dict[str, Any]:
-        return {"passed": self.passed, "checks": self.checks, **self.figures}
+        return {"passed": self.passed, "checks": self.checks, **self.figures} | (
+            {"over_time": self.columns} if self.columns else {}
+        )
 
 
 def report(outcomes: list[Outcome]) -> str:
@@ -34,4 +43,9 @@ def report(outcomes: list[Outcome]) -> str:
     figures = [
         f"{one.name}: " + ", ".join(f"{name} {value}" for name, value in one.figures.items()) for one in outcomes
     ]
-    return "\n".join([table(("scenario", "promise", "held"), rows), *figures])
+    watched = [
+        table(tuple(one.columns), [[f"{value:g}" for value in row] for row in zip(*one.columns.values(), strict=True)])
+        for one in outcomes
+        if one.columns
+    ]
+    return "\n".join([table(("scenario", "promise", "held"), rows), *figures, *watched])

@@ -57,8 +57,12 @@ class Victim(Service):
     @property
     def gateway_bytes(self) -> int:
         """Memory of the gateway alone."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGESIZE")
+        return resident_bytes(self.pid)
+
+    @property
+    def threads(self) -> int:
+        """Threads of the gateway."""
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
 
     def kill_engine(self) -> None:
         """Raises ProcessLookupError while there is no engine."""
@@ -79,6 +83,15 @@ class Victim(Service):
     async def start_again(self) -> None:
         """Raises ServiceFailed."""
         await self.__aenter__()
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory that a process holds; 0 when it is gone."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGESIZE")
 
 
 def command_line(pid: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import Annotated
 
@@ -40,5 +41,6 @@ async def prometheus(its: Its) -> Response:
     """Metrics in the Prometheus text format."""
     its.metrics.on_sessions(Counter(session.state.value for session in its.sessions.all()))
     its.metrics.on_subscribers(sum(session.journal.subscribers for session in its.sessions.all()))
+    its.metrics.on_tasks(len(asyncio.all_tasks()))
     its.metrics.on_sources({session.id: source_of(its, session.id) for session in its.sessions.all()})
     return Response(its.metrics.exposition(await its.engine.stats()), media_type=metrics.CONTENT_TYPE)

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.faults.__main__ import SCENARIOS, main
 from benchmarks.faults.outcome import Outcome, report
 from benchmarks.faults.relay import Conditions, Line, Relay, gateway_of, led_through, without_candidates
+from benchmarks.faults.vitals import Sample, by_minute, growth, holds_no_more
 from nano_omni import weights_dir
 from nano_omni.build import build
 
@@ -99,6 +100,40 @@ def test_a_promise_once_broken_stays_so() -> None:
     assert outcome.as_json() == {"passed": False, "checks": {"it floats": False}, "waves": 3}
     assert "NO" in report([outcome])
     assert "storm: waves 3" in report([outcome])
+
+
+def hour(leak_mib: float, *, warm_up_mib: float = 0.0, minutes: float = 60.0) -> list[Sample]:
+    """A service that allocates while it warms up, and then loses so many MiB an hour."""
+    noise, found = random.Random(0), []
+    for n in range(241):
+        share = n / 240
+        held = 300 + warm_up_mib * min(1.0, 4 * share) + leak_mib * share * minutes / 60 + noise.uniform(-4, 4)
+        found.append(Sample(60 * minutes * share, held, 500, 20, 9, 30))
+    return found
+
+
+def test_memory_is_flat_unless_it_grows_after_the_warm_up() -> None:
+    assert growth(hour(0), "gateway").flat
+    assert growth(hour(0, warm_up_mib=200), "gateway").flat
+    leak = growth(hour(30), "gateway")
+    assert not leak.flat
+    assert leak.mib_an_hour == pytest.approx(30, abs=2)
+    assert growth(hour(30), "engine") == growth(hour(0), "engine")
+    assert growth(hour(600, minutes=2), "gateway").flat  # 15 MiB: allocators settle
+    assert not growth(hour(6_000, minutes=2), "gateway").flat
+    with pytest.raises(ValueError, match="too few"):
+        growth(hour(0)[:1], "gateway")
+
+
+def test_what_is_left_is_counted_and_time_is_told_by_minutes() -> None:
+    before, now = Sample(0, 300, 500, 20, 9, 30), Sample(60, 300, 500, 25, 11, 32)
+    assert holds_no_more(now, before, 2)
+    assert not holds_no_more(now, before, 1)
+    columns = by_minute(hour(0, minutes=3))
+    assert columns["at_s"] == pytest.approx([0, 59.25, 119.25, 179.25, 180])
+    outcome = Outcome("long", columns=columns)
+    assert outcome.as_json()["over_time"] == columns
+    assert "gateway_mib" in report([outcome])
 
 
 def test_an_unknown_scenario_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

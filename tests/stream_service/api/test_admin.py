@@ -62,6 +62,7 @@ def test_what_is_changes_both_ways(service: Service) -> None:
     with service.subscribe(f"/v1/sessions/{id}/answers") as socket:
         socket.receive_text()
         assert metrics(service)["omnidrop_subscribers"] == 1
+        assert metrics(service)["omnidrop_gateway_tasks"] >= 1
     service.client.delete("/v1/sessions/door")
     seen = metrics(service)
     assert (seen["omnidrop_subscribers"], seen['omnidrop_sessions{state="live"}']) == (0, 0)
