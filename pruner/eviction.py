@@ -24,7 +24,7 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from pruner.tokens import NONE, Modality, TokenRows
 
-__all__ = ["EvictionReport", "EvictionRule", "choose_tokens", "neighbours", "novelty", "quotas", "spread", "surviving"]
+__all__ = ["EvictionReport", "EvictionRule", "choose_tokens", "neighbours", "novelty", "quotas", "spread"]
 
 Counts = npt.NDArray[np.integer]
 Values = npt.NDArray[np.floating]
@@ -47,6 +47,22 @@ class EvictionRule:
     recent: int = 8
     joined: int = 8
     slack: float = 1 / 16
+
+    def surviving(self, rows: TokenRows, new: Values, importance: Values, limit: int) -> npt.NDArray[np.bool_]:
+        """Which rows stay when at most `limit` audiovisual ones may; other rows all do. Another way to forget, such as
+        a benchmark's baseline, is a subclass that overrides this.
+
+        Args:
+            rows: all rows of a store, n of them.
+            new, importance: float [n], see `choose_tokens`; read in audiovisual rows only.
+        """
+        media = np.flatnonzero(rows.media)
+        chunk, modality = rows.chunk[media], rows.modality[media]
+        numbers, index, counts = np.unique(chunk, return_inverse=True, return_counts=True)
+        quota = quotas(numbers, counts, limit, self)[index]
+        stays = ~rows.media
+        stays[media] = choose_tokens(chunk, modality, new[media], importance[media], quota)
+        return stays
 
 
 @dataclass(frozen=True)
@@ -131,24 +147,6 @@ def _by_age(chunk: Counts, count: Counts, limit: int, floor: int) -> Counts:
     for index in np.flatnonzero(keep < count)[::-1][: max(limit - int(keep.sum()), 0)]:
         keep[index] += 1
     return keep
-
-
-def surviving(
-    rows: TokenRows, new: Values, importance: Values, limit: int, rule: EvictionRule
-) -> npt.NDArray[np.bool_]:
-    """Which rows stay when at most `limit` audiovisual ones may; other rows all do.
-
-    Args:
-        rows: all rows of a store, n of them.
-        new, importance: float [n], see `choose_tokens`; read in audiovisual rows only.
-    """
-    media = np.flatnonzero(rows.media)
-    chunk, modality = rows.chunk[media], rows.modality[media]
-    numbers, index, counts = np.unique(chunk, return_inverse=True, return_counts=True)
-    quota = quotas(numbers, counts, limit, rule)[index]
-    stays = ~rows.media
-    stays[media] = choose_tokens(chunk, modality, new[media], importance[media], quota)
-    return stays
 
 
 def choose_tokens(

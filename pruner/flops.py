@@ -70,8 +70,8 @@ def prefill_flops(shape: DecoderShape, alive: Sequence[int], *, text: int, quest
 
     Of a layer that runs as the stream flows only the question's own rows are left when it is asked; the others run over
     everything kept. How many run ahead is a matter of what is stored between questions, not of the counts: a live
-    conversation keeps the fusion layers' keys and values, so its deep layers run after the question even where they drop
-    nothing.
+    conversation keeps the keys and values of the fusion layers, so its deep layers run after the question even where
+    they drop nothing.
 
     Args:
         alive: audiovisual rows that enter each layer 0…L-1.

@@ -20,7 +20,7 @@ from pruner.buffers import Rotate, RowBuffers, StoreShape
 from pruner.chunks import Chunk, ChunkRecord
 from pruner.clock import rebase
 from pruner.errors import BudgetError, StateError
-from pruner.eviction import EvictionReport, EvictionRule, neighbours, novelty, surviving
+from pruner.eviction import EvictionReport, EvictionRule, neighbours, novelty
 from pruner.grammar import idle_wrappers, text_leaving
 from pruner.tokens import TokenRows, TokenTable
 
@@ -263,7 +263,7 @@ class FusionStore:
         # The only wait for the device: two short columns, once an eviction.
         new = self._buffers.novelty[: self.length].cpu().numpy()
         importance = self._buffers.importance[: self.length].cpu().numpy()
-        stays = surviving(self.rows, new, importance, limit, self.eviction)
+        stays = self.eviction.surviving(self.rows, new, importance, limit)
         kept = np.flatnonzero(stays)
         idle = idle_wrappers(self.rows.take(kept), joined=self.eviction.joined, recent=self.eviction.recent)
         return kept[~idle]
