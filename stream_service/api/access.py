@@ -9,11 +9,11 @@ from pydantic import Field
 
 from stream_service.answers.events import Wire
 from stream_service.api.gateway import Gateway, gateway_of
-from stream_service.api.guard import client_of, needs
+from stream_service.api.guard import GuardedRoute, client_of, needs
 from stream_service.api.tickets import LIFE_S
 from stream_service.api.tokens import Client, Scope
 
-router = APIRouter(prefix="/v1", tags=["Access"])
+router = APIRouter(prefix="/v1", tags=["Access"], route_class=GuardedRoute)
 
 
 class TicketWanted(Wire):

@@ -9,11 +9,11 @@ from pydantic import AwareDatetime, Field
 
 from stream_service.answers.events import Wire
 from stream_service.api.gateway import Gateway, gateway_of
-from stream_service.api.guard import needs
+from stream_service.api.guard import GuardedRoute, needs
 from stream_service.api.tokens import Scope
 from stream_service.session.controller import Session
 
-router = APIRouter(prefix="/v1/admin", tags=["Admin"], dependencies=[needs(Scope.ADMIN)])
+router = APIRouter(prefix="/v1/admin", tags=["Admin"], dependencies=[needs(Scope.ADMIN)], route_class=GuardedRoute)
 
 
 class SessionReport(Wire):

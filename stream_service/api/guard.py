@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.requests import HTTPConnection
+from starlette.responses import Response
 
 from stream_service.api.gateway import Gateway
 from stream_service.api.tokens import Client, Scope
@@ -24,8 +26,32 @@ class Guard:
         self.scope = scope
 
     def __call__(self, connection: HTTPConnection) -> None:
-        gateway: Gateway = connection.app.state.gateway
-        connection.state.client = gateway.gate.admit(connection, self.scope)
+        if getattr(connection.state, "guard", None) is not self:
+            gateway: Gateway = connection.app.state.gateway
+            connection.state.client = gateway.gate.admit(connection, self.scope)
+            connection.state.guard = self
+
+
+class GuardedRoute(APIRoute):
+    """A route whose guard comes first: FastAPI reads and parses a body before it looks at any dependency, so that a
+    stranger would be told what is wrong with his JSON before he is told that he may not send any.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        found = guards(self)
+
+        async def guarded(request: Request) -> Response:
+            for guard in found:
+                guard(request)
+            return await handle(request)
+
+        return guarded
+
+
+def guards(route: APIRoute | APIWebSocketRoute) -> list[Guard]:
+    """The guards among a route's dependencies."""
+    return [guard for one in route.dependant.dependencies if isinstance(guard := one.call, Guard)]
 
 
 def needs(scope: Scope | None) -> Any:
@@ -49,8 +75,11 @@ def scopes(app: FastAPI) -> list[tuple[APIRoute | APIWebSocketRoute, Scope | Non
             continue
         if route.path in OPEN_TO_ALL:
             continue
-        guards = [guard for one in route.dependant.dependencies if isinstance(guard := one.call, Guard)]
-        if len(guards) != 1:
-            raise RuntimeError(f"{route.path} must say what it needs: dependencies=[needs(Scope.…)]")
-        found.append((route, guards[0].scope))
+        its = guards(route)
+        if len(its) != 1 or not isinstance(route, GuardedRoute | APIWebSocketRoute):
+            raise RuntimeError(
+                f"{route.path} must say what it needs: APIRouter(route_class=GuardedRoute), "
+                "dependencies=[needs(Scope.…)]"
+            )
+        found.append((route, its[0].scope))
     return found

@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from stream_service.answers.events import Event, Wire
 from stream_service.answers.log import EventLog, Logged, LogTrimmed, Record
 from stream_service.api.gateway import Gateway, gateway_of
-from stream_service.api.guard import needs
+from stream_service.api.guard import GuardedRoute, needs
 from stream_service.api.tokens import Scope
 from stream_service.errors import Conflict, NotFound
 
@@ -21,7 +21,7 @@ _LINES = "application/x-ndjson"
 _PAGE = 500
 
 Its = Annotated[Gateway, Depends(gateway_of)]
-router = APIRouter(prefix="/v1", tags=["History"])
+router = APIRouter(prefix="/v1", tags=["History"], route_class=GuardedRoute)
 
 
 class EventPage(Wire):

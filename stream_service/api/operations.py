@@ -11,12 +11,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from stream_service import metrics
 from stream_service.api.gateway import Gateway, gateway_of, source_of
-from stream_service.api.guard import needs
+from stream_service.api.guard import GuardedRoute, needs
 from stream_service.api.tokens import Scope
 from stream_service.errors import EngineUnavailable
 
 Its = Annotated[Gateway, Depends(gateway_of)]
-router = APIRouter(tags=["Also"])
+router = APIRouter(tags=["Also"], route_class=GuardedRoute)
 
 
 @router.get("/healthz")

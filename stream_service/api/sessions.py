@@ -11,14 +11,14 @@ from starlette.responses import Response
 from stream_service.answers import websocket as answers
 from stream_service.answers.events import Model, Wire
 from stream_service.api.gateway import Gateway, gateway_of, source_of
-from stream_service.api.guard import client_of, needs
+from stream_service.api.guard import GuardedRoute, client_of, needs
 from stream_service.api.tokens import Client, Scope
 from stream_service.session.controller import Session
 from stream_service.session.settings import BargeIn
 from stream_service.types import TalkMode
 
 Its = Annotated[Gateway, Depends(gateway_of)]
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=GuardedRoute)
 sockets = APIRouter(prefix="/v1")
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
 from stream_service.api.gateway import Gateway, gateway_of
-from stream_service.api.guard import client_of, needs
+from stream_service.api.guard import GuardedRoute, client_of, needs
 from stream_service.api.tokens import Client, Scope
 from stream_service.errors import Forbidden, InvalidSdp, TooLarge, UnsupportedMedia
 from stream_service.session.controller import Session, SessionOptions
@@ -53,7 +53,7 @@ _RESTARTED: dict[int | str, dict[str, Any]] = {
 
 Its = Annotated[Gateway, Depends(gateway_of)]
 Publisher = Annotated[Client, Depends(client_of)]
-router = APIRouter(tags=["Ingest"], dependencies=[needs(Scope.PUBLISH)])
+router = APIRouter(tags=["Ingest"], dependencies=[needs(Scope.PUBLISH)], route_class=GuardedRoute)
 
 
 def chosen(

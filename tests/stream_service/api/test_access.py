@@ -64,10 +64,30 @@ def test_no_route_of_the_application_is_open_by_oversight(serve: Serve) -> None:
             assert refused is (scope not in (None, held) and held is not Scope.ADMIN), (method, path, held)
 
 
+@pytest.mark.parametrize("body", ["{", "[]", '{"text": 3}', '{"session": null}', "\x00"])
+def test_a_stranger_learns_nothing_about_his_body(serve: Serve, body: str) -> None:
+    service = serve(tokens=WITH_SCOPES)
+    taking = [one for one in guarded(service) if one[0] in ("POST", "PUT", "PATCH")]
+    assert len({path for _, path, _ in taking}) >= 5
+    for method, path, scope in taking:
+        for headers, expected in (({}, 401), (bearer(SCOPED[Scope.SUBSCRIBE]), 403)):
+            if expected == 403 and scope is Scope.SUBSCRIBE:
+                continue
+            told = headers | {"content-type": "application/json"}
+            assert service.client.request(method, path, content=body, headers=told).status_code == expected, path
+
+
 def test_a_route_that_says_no_scope_does_not_start() -> None:
     app = FastAPI(docs_url=None, redoc_url=None)
     app.add_api_route("/v1/forgotten", lambda: None)
     with pytest.raises(RuntimeError, match="/v1/forgotten"):
+        guard.scopes(app)
+
+
+def test_a_route_that_would_read_before_it_asks_who_sends_does_not_start() -> None:
+    app = FastAPI(docs_url=None, redoc_url=None)
+    app.add_api_route("/v1/eager", lambda: None, dependencies=[guard.needs(Scope.ASK)])
+    with pytest.raises(RuntimeError, match="GuardedRoute"):
         guard.scopes(app)
 
 
