@@ -117,7 +117,7 @@ def questions(
             continue
         asked = MAKERS[name][1](view, rng)
         if asked is not None:
-            found.append(QA(_worded(asked, rng, phrasing), asked.answer, name, cut))
+            found.append(QA(worded(asked, rng, phrasing), asked.answer, name, cut))
     return found
 
 
@@ -133,8 +133,8 @@ def _chosen(categories: Collection[str] | None) -> Sequence[str]:
     return chosen
 
 
-def _worded(asked: Asked, draws: Draws, phrasing: Phrasing) -> str:
-    """Put a question into words."""
+def worded(asked: Asked, draws: Draws, phrasing: Phrasing) -> str:
+    """Put a question into words: canonical, as training does, or in ways that training never shows."""
     known = PHRASES[asked.phrase]
     if phrasing == "canonical":
         return articled(known[0].format_map(asked.fields))

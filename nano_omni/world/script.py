@@ -35,7 +35,7 @@ SOUND_RANGES = {
     "noise": SoundRange(8, 36, 1000, 4000),
     "horn": SoundRange(12, 42, 220, 420),
 }
-LEVELS = {"dense": (0.12, 0.7), "needle": (0.03, 0.12)}
+LEVELS = {"dense": (0.12, 0.7), "needle": (0.03, 0.12), "long": (0.12, 0.7)}
 
 
 def make_script(seed: int, windows: int, split: str = "dense") -> Script:

@@ -4,6 +4,7 @@ Objects have cells of a 3 x 3 grid to themselves (a moving one has its whole row
 or leaves the frame, and a human can say its place, size and motion without doubt.
 """
 
+from collections.abc import Sequence
 from math import pi, sqrt
 
 from nano_omni.world.appearance import HAIRS, SKINS, distance, draw_colour, draw_surround, shown
@@ -12,38 +13,48 @@ from nano_omni.world.entities import MOST_PROPS, TICKS, Appearance, Background, 
 from nano_omni.world.vocabulary import BACKGROUNDS, COLOURS, PLACES, SHAPES, Rgb
 
 CENTRES = (0.19, 0.5, 0.81)
-COUNTS = {"dense": (0.10, 0.50, 0.78, 1.0), "needle": (0.20, 0.62, 0.90, 1.0)}
+COUNTS = {"dense": (0.10, 0.50, 0.78, 1.0), "needle": (0.20, 0.62, 0.90, 1.0), "long": (0.08, 0.62, 0.95, 1.0)}
 """Cumulative probabilities of 0, 1, 2 and 3 objects."""
 SIZES = {"dense": ((0.11, 0.165), (0.18, 0.24), (0.255, 0.28)), "needle": ((0.105, 0.16),)}
+SIZES["long"] = SIZES["dense"]
 LONE_SIZES = (0.3, 0.58)
 MOST_TILT = 0.12
 MOST_STRETCH = 1.06
+LONGEST_MOTION = 8
+"""Seconds: in a longer scene whatever moves slowly enough to stay in the frame is hardly seen to move."""
 CONTRAST = 0.4
 """Least distance between the colours of an object and whatever is right behind it, as the camera shows them."""
 
 Names = frozenset[tuple[str, str]]
 
 
-def draw_things(draws: Draws, split: str, ticks: int, avoid: Names) -> tuple[Thing, ...]:
-    """Draw a scene's objects: no two alike, none of those to `avoid` (the scene before), `ticks` long."""
+def draw_things(
+    draws: Draws, split: str, ticks: int, avoid: Names, names: Sequence[tuple[str, str]] = ()
+) -> tuple[Thing, ...]:
+    """Draw a scene's objects: no two alike, none of those to `avoid` (the scene before), `ticks` long.
+
+    With `names` (shape and colour), only such objects are drawn.
+    """
     count = draws.weighted((0, 1, 2, 3), COUNTS[split])
     free, used, things = set(range(9)), set(avoid), []
     for _ in range(count):
-        name = (draws.choice(SHAPES), draws.choice(COLOURS))
+        name = draws.choice(names) if names else (draws.choice(SHAPES), draws.choice(COLOURS))
         if name in used:
             continue
         used.add(name)
-        thing = _place(draws, split, name, ticks, free, alone=count == 1)
+        thing = place_thing(draws, split, name, ticks, free, alone=count == 1)
         if thing is not None:
             things.append(thing)
     return tuple(things)
 
 
-def _place(draws: Draws, split: str, name: tuple[str, str], ticks: int, free: set[int], *, alone: bool) -> Thing | None:
+def place_thing(
+    draws: Draws, split: str, name: tuple[str, str], ticks: int, free: set[int], *, alone: bool
+) -> Thing | None:
     """Give an object a free cell, or a free lane to move along, and take it from `free`; None where none is left."""
     seconds, motion, cell = ticks / TICKS, "still", -1
     lanes = [(way, lane) for way in (0, 1) for lane in range(3) if _lane(way, lane) <= free]
-    if lanes and draws.chance(0.38):
+    if lanes and seconds <= LONGEST_MOTION and draws.chance(0.38):
         way, lane = draws.choice(lanes)
         cells = _lane(way, lane)
         back = draws.chance(0.5)
@@ -55,7 +66,7 @@ def _place(draws: Draws, split: str, name: tuple[str, str], ticks: int, free: se
             return None
         cell = 4 if alone and draws.chance(0.3) else draws.choice(sorted(free))
         free.discard(cell)
-    lone = alone and cell == 4 and motion == "still" and split == "dense" and draws.chance(0.7)
+    lone = alone and cell == 4 and motion == "still" and split != "needle" and draws.chance(0.7)
     size = draws.uniform(*(LONE_SIZES if lone else draws.choice(SIZES[split])))
     x, y = (CENTRES[at] + draws.uniform(-0.02, 0.02) for at in (cell % 3, cell // 3))
     speed = draws.uniform(max(0.34, 0.07 * seconds), 0.6) / seconds * (-1 if motion in ("left", "up") else 1)

@@ -56,14 +56,22 @@ class View:
 
         None where the order is in doubt or changed while the scene was seen.
         """
-        if len(scene.things) < 2:
-            return list(scene.things)
-        orders = [_order(scene.things, seconds) for seconds in self.seen_of(scene)]
-        return orders[0] if orders[0] == orders[1] else None
+        return in_order(scene.things, *self.seen_of(scene))
 
     def during(self, sound: Sound) -> Scene | None:
         """Return the settled scene that a sound fell into whole; None where it touched two, or one still in doubt."""
         return next((scene for scene in self.scenes if scene.start <= sound.start and sound.end <= scene.end), None)
+
+
+def in_order(things: tuple[Thing, ...], start: float, end: float) -> list[Thing] | None:
+    """Return objects from left to right, those of one column from top to bottom, as seen between two times in seconds.
+
+    None where the order is in doubt or changed in between.
+    """
+    if len(things) < 2:
+        return list(things)
+    orders = [_order(things, seconds) for seconds in (start, end)]
+    return orders[0] if orders[0] == orders[1] else None
 
 
 def _order(things: tuple[Thing, ...], seconds: float) -> list[Thing] | None:
