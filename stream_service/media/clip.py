@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+import contextlib
+import heapq
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,15 +15,14 @@ from av.video.stream import VideoStream
 from stream_service.errors import InvalidInput
 from stream_service.media.audio import MonoResampler
 from stream_service.media.frames import LiveFrame
-from stream_service.media.settings import Fit
-from stream_service.types import AudioChunk
-
-_HELD = 1024
-"""Frames and chunks held back while waiting for the other track; a file interleaved worse than that loses the order."""
+from stream_service.types import AudioChunk, Fit
 
 
 class Clip:
     """A file's first video and first audio track, decoded while iterating; close it, or use it in a ``with`` block.
+
+    Each track is read by a reader of its own, so that nothing waits for the other one, however the file interleaves
+    them and however late one of them starts: one picture and one chunk are held.
 
     Raises InvalidInput (field ``clip``) when the file cannot be opened, has neither track, or is damaged; the last one
     while iterating.
@@ -32,50 +32,53 @@ class Clip:
         self._path = path
         self._size = size
         self._fit = fit
-        try:
-            self._container: InputContainer = av.open(str(path))
-        except (OSError, av.error.FFmpegError) as error:
-            raise self._unusable(f"cannot be opened: {_reason(error)}") from None
-        streams = self._container.streams
-        self._video: VideoStream | None = streams.video[0] if streams.video else None
-        self._audio: AudioStream | None = streams.audio[0] if streams.audio else None
-        if self._video is None and self._audio is None:
-            self._container.close()
-            raise self._unusable("has neither video nor audio")
+        with contextlib.ExitStack() as opened:
+            first, second = (opened.enter_context(self._open()) for _ in range(2))
+            self._tracks: list[tuple[InputContainer, VideoStream | AudioStream]] = [
+                *((first, track) for track in first.streams.video[:1]),
+                *((second, track) for track in second.streams.audio[:1]),
+            ]
+            if not self._tracks:
+                raise self._unusable("has neither video nor audio")
+            self._readers = opened.pop_all()
 
     @property
     def has_video(self) -> bool:
-        return self._video is not None
+        return any(isinstance(track, VideoStream) for _, track in self._tracks)
 
     @property
     def has_audio(self) -> bool:
-        return self._audio is not None
+        return any(isinstance(track, AudioStream) for _, track in self._tracks)
 
     def __enter__(self) -> Clip:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._container.close()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._readers.close()
 
     def __iter__(self) -> Iterator[LiveFrame | AudioChunk]:
         """Frames and chunks by their times, which count from the earliest of the file."""
-        lanes: dict[bool, deque[LiveFrame | AudioChunk]] = {
-            is_video: deque() for is_video, there in ((True, self.has_video), (False, self.has_audio)) if there
-        }
         try:
-            for item in self._decode():
-                lanes[isinstance(item, LiveFrame)].append(item)
-                while all(lanes.values()) or sum(map(len, lanes.values())) > _HELD:
-                    yield min((lane for lane in lanes.values() if lane), key=lambda lane: lane[0].at).popleft()
+            yield from heapq.merge(*(self._decode(*one) for one in self._tracks), key=lambda item: item.at)
         except av.error.FFmpegError as error:
             raise self._unusable(f"is damaged: {_reason(error)}") from None
-        yield from sorted((item for lane in lanes.values() for item in lane), key=lambda item: item.at)
 
-    def _decode(self) -> Iterator[LiveFrame | AudioChunk]:
+    def _open(self) -> InputContainer:
+        try:
+            if self._path.is_fifo():
+                raise self._unusable("is a pipe, and must be read twice")
+            return av.open(str(self._path))
+        except (OSError, av.error.FFmpegError) as error:
+            raise self._unusable(f"cannot be opened: {_reason(error)}") from None
+
+    def _decode(self, reader: InputContainer, track: VideoStream | AudioStream) -> Iterator[LiveFrame | AudioChunk]:
         resampler = MonoResampler()
-        zero = (self._container.start_time or 0) / av.time_base
-        tracks = [stream for stream in (self._video, self._audio) if stream is not None]
-        for packet in self._container.demux(*tracks):
+        zero = (reader.start_time or 0) / av.time_base
+        for packet in reader.demux(track):
             for frame in packet.decode():
                 if isinstance(frame, av.VideoFrame) and frame.time is not None:
                     yield LiveFrame(frame, max(0.0, frame.time - zero), self._size, self._fit)
