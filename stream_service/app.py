@@ -246,6 +246,7 @@ def _publishing(config: Config) -> Publishing:
         talk=config.speech.mode,
         barge_in=config.sessions.barge_in,
         speech=config.speech.mode is not TalkMode.OFF,
+        fit=config.media.fit,
         max_sdp_bytes=config.media.max_sdp_bytes,
         grace_s=config.media.grace_s,
         ice_servers=lambda: tuple(

@@ -19,20 +19,21 @@ from stream_service.metrics import Metrics
 from stream_service.session.ports import Engine, Sources
 from stream_service.session.registry import Sessions
 from stream_service.session.settings import BargeIn, SessionsSettings
-from stream_service.types import EngineInfo, TalkMode
+from stream_service.types import EngineInfo, Fit, TalkMode
 
 
 @dataclass(frozen=True, slots=True)
 class Publishing:
     """What a publisher needs to know, and what holds where it does not choose.
 
-    ``max_sdp_bytes`` bounds an offer; ``ice_servers()`` makes WebRTC's RTCIceServer objects for one client, whose
-    credentials may be its own.
+    ``fit`` is how pictures become the model's; ``max_sdp_bytes`` bounds an offer; ``ice_servers()`` makes WebRTC's
+    RTCIceServer objects for one client, whose credentials may be its own.
     """
 
     talk: TalkMode
     barge_in: BargeIn
     speech: bool
+    fit: Fit
     max_sdp_bytes: int
     grace_s: float
     ice_servers: Callable[[], tuple[dict[str, Any], ...]]

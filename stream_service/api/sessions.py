@@ -15,7 +15,7 @@ from stream_service.api.guard import GuardedRoute, client_of, needs
 from stream_service.api.tokens import Client, Scope
 from stream_service.session.controller import Session
 from stream_service.session.settings import BargeIn
-from stream_service.types import TalkMode
+from stream_service.types import Fit, TalkMode
 
 Its = Annotated[Gateway, Depends(gateway_of)]
 router = APIRouter(prefix="/v1", route_class=GuardedRoute)
@@ -44,7 +44,7 @@ class SessionList(Wire):
 
 
 class Ask(Wire):
-    text: str = Field(description="The question, in words.")
+    text: str = Field(description="The question, in words.", json_schema_extra={"pattern": r"\S"})
 
 
 class Asked(Wire):
@@ -73,6 +73,10 @@ class Info(Wire):
 
     model: Model
     session_bytes: int = Field(description="Memory of one session, in bytes.")
+    fit: Fit = Field(
+        description="What the model sees of a picture of another shape than its frames: the centre (crop), or all of "
+        "it on black (letterbox)."
+    )
     speech: bool = Field(description="Whether the server listens for spoken questions.")
     talk: TalkMode = Field(description="How a session listens unless its publisher chooses.")
     barge_in: BargeIn = Field(description="What a question during an answer does unless its publisher chooses.")
@@ -87,6 +91,7 @@ async def info(its: Its) -> Info:
     return Info(
         model=Model(**{name: getattr(its.info, name) for name in Model.model_fields}),
         session_bytes=its.info.session_bytes,
+        fit=publishing.fit,
         speech=publishing.speech,
         talk=publishing.talk,
         barge_in=publishing.barge_in,
@@ -128,7 +133,11 @@ async def ask(its: Its, client: Annotated[Client, Depends(client_of)], session: 
 
 
 @router.delete(
-    "/sessions/{session}/questions/{question}", status_code=202, tags=["Ask"], dependencies=[needs(Scope.ASK)]
+    "/sessions/{session}/questions/{question}",
+    status_code=202,
+    response_class=Response,
+    tags=["Ask"],
+    dependencies=[needs(Scope.ASK)],
 )
 async def cancel(its: Its, session: str, question: str) -> Response:
     """Cancel a question; its answer.cancelled event follows."""

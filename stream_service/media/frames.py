@@ -6,8 +6,7 @@ import numpy as np
 from av import VideoFrame as Decoded
 from av.video.reformatter import Interpolation
 
-from stream_service.media.settings import Fit
-from stream_service.types import FramePixels
+from stream_service.types import Fit, FramePixels
 
 
 class LiveFrame:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-Fit = Literal["crop", "letterbox"]
-"""How a picture of another shape is brought to the model's: its centre, or all of it on black."""
+from stream_service.types import Fit
 
 
 class IceServer(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ Samples = NDArray[np.float32]
 
 SAMPLE_RATE = 16_000
 """Hz, of every sample array between the stages."""
+
+Fit = Literal["crop", "letterbox"]
+"""How a picture of another shape is brought to the model's: its centre, or all of it on black."""
 
 
 class VideoFrame(Protocol):

@@ -62,7 +62,7 @@ class Service:
             metrics=self.metrics,
             server=server,
             questions=self.settings,
-            publishing=Publishing(TalkMode.HANDS_FREE, "interrupt", True, 2_000, 30.0, lambda: ice),
+            publishing=Publishing(TalkMode.HANDS_FREE, "interrupt", True, "letterbox", 2_000, 30.0, lambda: ice),
             page=page,
             wall=wall,
         )

@@ -7,7 +7,7 @@ import pytest
 from av import VideoFrame as Decoded
 
 from stream_service.media.frames import LiveFrame
-from stream_service.media.settings import Fit
+from stream_service.types import Fit
 
 
 def quarters(width: int, height: int) -> Decoded:
