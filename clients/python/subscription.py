@@ -91,7 +91,7 @@ class Subscription:
 
     def _resume(self, code: int | None, refusal: Event) -> int:
         """Where to go on after a refusal, which says so; raises ServerProblem when there is no going on."""
-        named = re.search(r"after=(\d+)", refusal["remedy"])
-        if code in (_AHEAD, _TRIMMED) and named is not None and int(named[1]) != self.after:
-            return int(named[1])
+        named: int | None = refusal.get("resume_after")
+        if code in (_AHEAD, _TRIMMED) and named is not None and named != self.after:
+            return named
         raise ServerProblem(refusal["message"], remedy=refusal["remedy"], status=0, code=refusal["code"])

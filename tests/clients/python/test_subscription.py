@@ -57,9 +57,10 @@ def breaking(*seqs: int) -> Script:
     return script
 
 
-def refusing(code: int, remedy: str) -> Script:
+def refusing(code: int, remedy: str, resume_after: int | None = None) -> Script:
     async def script(socket: ServerConnection, after: int) -> None:
-        await socket.send(event(0, type="error", code="not_now", message="No.", remedy=remedy))
+        refusal = {"code": "not_now", "message": "No.", "remedy": remedy, "resume_after": resume_after}
+        await socket.send(event(0, type="error", **refusal))
         await socket.close(code)
 
     return script
@@ -76,22 +77,25 @@ async def test_a_broken_connection_is_resumed_with_nothing_lost_or_twice() -> No
 
 
 async def test_trimmed_events_are_skipped_to_where_the_server_says() -> None:
-    async with serving(refusing(4410, "Subscribe with after=7: earlier events are gone."), sending(8)) as (api, asked):
+    async with serving(refusing(4410, "Earlier events are gone.", 7), sending(8)) as (api, asked):
         assert await received(api, after=3) == [8]
         assert asked == [3, 7]
 
 
 async def test_another_session_of_that_name_is_followed_from_its_start() -> None:
-    async with serving(refusing(4409, "Subscribe with after=0: another session."), sending(1)) as (api, asked):
+    async with serving(refusing(4409, "This is another session.", 0), sending(1)) as (api, asked):
         assert await received(api, after=9) == [1]
         assert asked == [9, 0]
 
 
-async def test_an_unknown_session_is_a_problem() -> None:
-    async with serving(refusing(4404, "Check the id.")) as (api, _):
+@pytest.mark.parametrize(
+    "refused", [refusing(4404, "Check the id."), refusing(4410, "Read after=7 on."), refusing(4410, "", 3)]
+)
+async def test_a_refusal_that_names_no_other_place_is_a_problem(refused: Script) -> None:
+    async with serving(refused) as (api, asked):
         with pytest.raises(ServerProblem) as refusal:
-            await received(api)
-        assert (refusal.value.remedy, refusal.value.code) == ("Check the id.", "not_now")
+            await received(api, after=3)
+        assert (refusal.value.code, asked) == ("not_now", [3])
 
 
 async def test_a_server_that_stays_away_is_given_up() -> None:
