@@ -74,9 +74,10 @@ def chosen(
 
 @router.options("/whip", response_class=Response)
 @router.options("/whip/{name}", response_class=Response)
-async def describe(its: Its) -> Response:
+async def describe(request: Request, its: Its) -> Response:
     """What may be posted here (RFC 9725 §4.1)."""
-    headers = {"Accept-Post": _SDP, "Accept-Patch": _FRAGMENT, "Allow": "OPTIONS, POST, PATCH, DELETE"}
+    methods = "OPTIONS, POST, PATCH, DELETE" if request.path_params else "OPTIONS, POST"  # a session's path, too
+    headers = {"Accept-Post": _SDP, "Accept-Patch": _FRAGMENT, "Allow": methods}
     return _with_links(Response(status_code=200, headers=headers), its)
 
 
