@@ -35,6 +35,7 @@ run-https: $(VENV)/.run ## The same for phones in this network: HTTPS and a toke
 
 system-packages: ## Debian packages that the tests drive (a browser, voices, a broker, a relay)
 	@scripts/system-packages chromium flite espeak-ng fonts-dejavu-core mosquitto mosquitto-clients coturn docker-compose
+	@scripts/promtool
 
 check: $(VENV)/.dev ## Format, lint, types, import rules
 	$(BIN)/ruff check .

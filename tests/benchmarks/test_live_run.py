@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,7 @@ from benchmarks.live.__main__ import main
 from nano_omni import weights_dir
 from nano_omni.build import build
 
-pytestmark = [
-    pytest.mark.default,
-    pytest.mark.skipif(shutil.which("flite") is None, reason="needs the Debian package flite"),
-]
+pytestmark = pytest.mark.default
 
 
 def test_an_episode_goes_from_the_camera_to_the_answer(

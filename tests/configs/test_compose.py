@@ -145,7 +145,7 @@ def test_the_secrets_are_made_once_and_fit(copy: Path) -> None:
 def test_compose_takes_the_file(copy: Path) -> None:
     program = shutil.which("docker-compose")
     if program is None:
-        pytest.skip("Debian's docker-compose is not installed: make system-packages")
+        pytest.fail("Debian's docker-compose is not installed: make system-packages")
     prepare(copy)
     done = subprocess.run([program, "config", "--services"], cwd=copy, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,11 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
+from nano_omni.world.pack import pack
+from nano_omni.world.script import make_script
+from nano_omni.world.sound import synthesise
 from stream_service.speech.activity import FRAME, SileroModel
 from stream_service.speech.front import SpeechFront
 from stream_service.speech.question import tidy, words
@@ -112,11 +116,6 @@ def test_the_first_sound_of_the_first_word_is_kept(silero: SileroModel) -> None:
 
 
 def test_scene_sounds_ask_no_questions(silero: SileroModel, recogniser: Recogniser) -> None:
-    torch = pytest.importorskip("torch")
-    from nano_omni.world.pack import pack
-    from nano_omni.world.script import make_script
-    from nano_omni.world.sound import synthesise
-
     torch.set_num_threads(1)
     rows = synthesise(pack([make_script(seed, 16, "dense") for seed in range(5_000, 5_008)])).numpy()
     settings, turns, asked, seconds = SpeechSettings(), 0, [], 0.0
