@@ -9,6 +9,14 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.service import TRAINED
 
+COUNT_ADDRESSES = """
+  window.addresses = { made: 0, revoked: 0 };
+  const { createObjectURL, revokeObjectURL } = URL;
+  URL.createObjectURL = (file) => { window.addresses.made++; return createObjectURL(file); };
+  URL.revokeObjectURL = (address) => { window.addresses.revoked++; revokeObjectURL(address); };
+"""
+"""A script for the page: an address made for a file keeps the file until it is revoked."""
+
 
 def start(page: Page) -> str:
     """Press Start; returns the session's id once the page says that it is live."""

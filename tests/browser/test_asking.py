@@ -91,6 +91,8 @@ def test_in_writing_and_corrected(open_camera: Opened) -> None:
     entry.get_by_role("button", name=re.compile("^Correct")).click()
     box = page.get_by_role("textbox", name="Corrected question")
     expect(box).to_be_focused()
+    longest = page.evaluate("async () => (await (await fetch('/v1/info')).json()).limits.question_chars")
+    expect(box).to_have_js_property("maxLength", longest)
     box.fill("What colour is the star?")
     box.press("Enter")
     expect(entry.get_by_role("button", name=re.compile("^Correct"))).to_be_focused()

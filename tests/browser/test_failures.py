@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.acting import expect_notice, expect_state, start
+from tests.browser.acting import COUNT_ADDRESSES, expect_notice, expect_state, start
 from tests.browser.conftest import Opened
 from tests.browser.service import Service
 
@@ -75,7 +75,7 @@ def test_asked_before_anything_is_shown(open_page: Opened) -> None:
 def test_a_file_that_is_no_video(open_page: Opened, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"not a video")
-    page = open_page()
+    page = open_page(script=COUNT_ADDRESSES)
     page.get_by_role("combobox", name="Source").select_option("file")
     press_start(page)
     expect_notice(page, "no_file", "No video file was chosen.", "Choose one")
@@ -83,6 +83,7 @@ def test_a_file_that_is_no_video(open_page: Opened, tmp_path: Path) -> None:
     press_start(page)
     expect_notice(page, "bad_file", "cannot play this video", "MP4")
     expect_not_started(page)
+    assert page.evaluate("window.addresses") == {"made": 1, "revoked": 1}
 
 
 def test_another_camera_that_is_not_there(open_page: Opened) -> None:

@@ -14,7 +14,16 @@ import pytest
 from playwright.sync_api import Page, expect
 from websockets.sync.client import connect
 
-from tests.browser.acting import asked, expect_answer, expect_state, session_of, start, type_question, wait_for_windows
+from tests.browser.acting import (
+    COUNT_ADDRESSES,
+    asked,
+    expect_answer,
+    expect_state,
+    session_of,
+    start,
+    type_question,
+    wait_for_windows,
+)
 from tests.browser.conftest import Opened
 from tests.browser.service import ROOT, Service
 
@@ -22,6 +31,17 @@ pytestmark = pytest.mark.default
 
 DEMO = ROOT / "clients" / "web" / "demo.mp4"
 NO_CAPTURE = "delete HTMLMediaElement.prototype.captureStream;"
+COUNT_METERS = """
+  const later = window.requestAnimationFrame.bind(window);
+  window.meters = 0;
+  window.requestAnimationFrame = (then) => { window.meters += then.name === "meter"; return later(then); };
+  window.metersIn = async (frames) => {
+    const before = window.meters;
+    for (let i = 0; i < frames; i++) await new Promise(later);
+    return window.meters - before;
+  };
+"""
+"""Tells how often the meter asked for a next frame within so many frames."""
 
 
 def preview_size(page: Page) -> list[int]:
@@ -44,14 +64,19 @@ def test_demo_clip_without_a_microphone(open_page: Opened) -> None:
 
 
 def test_a_file_where_video_elements_cannot_be_captured(open_page: Opened) -> None:
-    page = open_page(script=NO_CAPTURE)
+    page = open_page(script=NO_CAPTURE + COUNT_ADDRESSES)
     page.get_by_role("combobox", name="Source").select_option("file")
     page.get_by_role("combobox", name="Microphone").select_option("none")
     page.get_by_role("button", name="Video file").set_input_files(DEMO)
     start(page)
     wait_for_windows(page, 2)  # the clip shows an orange circle from 2 s to 8 s
     assert preview_size(page) == [480, 480]
-    expect_answer(type_question(page, "What colour is the circle?"), "orange.")
+    entry = type_question(page, "What colour is the circle?")
+    expect(entry).to_have_attribute("data-state", "done")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect_state(page, "idle")
+    assert page.evaluate("window.addresses") == {"made": 1, "revoked": 1}
+    expect_answer(entry, "orange.")
 
 
 def test_the_screen(open_camera: Opened) -> None:
@@ -63,7 +88,7 @@ def test_the_screen(open_camera: Opened) -> None:
 
 
 def test_another_microphone_in_the_same_session(open_camera: Opened) -> None:
-    page = open_camera()
+    page = open_camera(script=COUNT_METERS)
     session = start(page)
     wait_for_windows(page, 1)
     microphone = page.get_by_role("combobox", name="Microphone")
@@ -75,6 +100,7 @@ def test_another_microphone_in_the_same_session(open_camera: Opened) -> None:
     expect_state(page, "live")
     expect(page.get_by_role("alert")).to_be_empty()
     assert session_of(page) == session
+    assert page.evaluate("metersIn(10)") in (9, 10, 11), "one meter, after three sources"
 
 
 @pytest.fixture

@@ -10,6 +10,21 @@ export async function openClip(source, context) {
   const address = typeof source === "string" ? source : URL.createObjectURL(source);
   // An element of its own each time: a media element can feed one audio graph only, for its whole life.
   const player = Object.assign(document.createElement("video"), { src: address, loop: true, playsInline: true });
+  const close = () => {
+    player.pause();
+    player.removeAttribute("src");
+    player.load(); // lets go of the file
+    if (address !== source) URL.revokeObjectURL(address);
+  };
+  try {
+    return await opened(player, context, close);
+  } catch (problem) {
+    close();
+    throw problem;
+  }
+}
+
+async function opened(player, context, close) {
   await loaded(player);
   const sound = context.createMediaElementSource(player);
   const speaker = context.createGain();
@@ -23,11 +38,7 @@ export async function openClip(source, context) {
     track,
     sound,
     setAudible(audible) { speaker.gain.value = audible ? 1 : 0; },
-    close() {
-      player.pause();
-      track.stop();
-      if (address !== source) URL.revokeObjectURL(address);
-    },
+    close() { track.stop(); close(); },
   };
 }
 

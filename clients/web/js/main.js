@@ -18,7 +18,7 @@ const $ = (id) => document.getElementById(id);
 const notice = new Notice($("notice"));
 const complain = (problem) => notice.show(problem);
 const strip = new Strip($("strip"), { detail: $("strip-detail"), summary: $("strip-summary") });
-const transcript = new Transcript($("transcript"), { onAsk: ask, onCancel: cancel });
+const transcript = new Transcript($("transcript"), { onAsk: ask, onCancel: cancel, longest: () => info.limits.question_chars });
 const link = new Link({ onState: connection, onEvent: show, onSession: follow, onProblem: complain, onSolved: (code) => notice.clear(code), onOver: stop });
 const reader = new Reader($("read-aloud"), (speaking) => source?.setMicrophoneOpen(!speaking));
 const talk = new Talk({
@@ -30,6 +30,7 @@ const talk = new Talk({
 const chooser = new Chooser($, { onChange: () => { if (source) share(); } });
 let source = null;
 let info = null;
+let metering = 0; // the meter's next frame
 let starting = null; // which press of Start is the latest; null once it was stopped
 
 async function start() {
@@ -172,8 +173,9 @@ async function learn() {
 }
 
 function meter() {
+  cancelAnimationFrame(metering); // a source in the place of another goes on with one meter
   $("level").value = source?.level() ?? 0;
-  if (source) requestAnimationFrame(meter);
+  if (source) metering = requestAnimationFrame(meter);
 }
 
 $("source-form").addEventListener("submit", (event) => { event.preventDefault(); start(); });

@@ -11,9 +11,9 @@ const ENDINGS = {
 };
 
 export class Transcript {
-  /** onAsk(text) asks again; onCancel(id) stops an answer. */
-  constructor(list, { onAsk, onCancel }) {
-    Object.assign(this, { list, onAsk, onCancel, items: new Map() });
+  /** onAsk(text) asks again; onCancel(id) stops an answer; longest(): characters that a question may have. */
+  constructor(list, { onAsk, onCancel, longest }) {
+    Object.assign(this, { list, onAsk, onCancel, longest, items: new Map() });
   }
 
   question({ question, text, source, timings_ms }) {
@@ -87,7 +87,7 @@ export class Transcript {
 
   #edit(item, text) {
     const form = element("form", "row");
-    const input = Object.assign(element("input", "grow"), { type: "text", value: text, maxLength: 500 });
+    const input = Object.assign(element("input", "grow"), { type: "text", value: text, maxLength: this.longest() });
     input.setAttribute("aria-label", "Corrected question");
     form.append(input, Object.assign(element("button", "", "Ask again"), { type: "submit" }));
     const shown = item.querySelector(".question");
