@@ -21,7 +21,8 @@ class NanoFacts:
     """What the weights were trained with, as `omnidrop.json` beside them says it.
 
     `frame_size` is in pixels (square frames), `fps` in frames per second, `sample_rate` in Hz, `segment_windows` in
-    windows of 2 s; `fusion_depth` is the first decoder layer after which audiovisual tokens may be dropped plus one.
+    windows of 2 s; `fusion_depth` is the first decoder layer after which audiovisual tokens may be dropped plus one;
+    `spoken_questions`: a question may be speech itself, which no training here teaches.
     """
 
     system_prompt: str = "You watch and hear a live stream. Answer briefly."
@@ -33,6 +34,7 @@ class NanoFacts:
     max_answer_tokens: int = 64
     fusion_depth: int = 6
     max_windows_trained: int = 32
+    spoken_questions: bool = False
 
 
 def weights_dir() -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from pruner.decoder import Extension, Query
 from pruner.errors import InputError
 from pruner.guidance import Guidance
 from pruner.options import LiveOptions, TurnOptions
+from pruner.question import QuestionTokens, Speech, from_speech, from_words
 from pruner.tokens import Role
 
 __all__ = ["WRAPPERS", "Ask", "CheckedQuestion", "check_question"]
@@ -20,13 +21,22 @@ WRAPPERS = 32
 """Rows that wrap a window and a turn, generously."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ask:
-    """A question to a conversation; `options` None for the model's defaults."""
+    """A question to a conversation: in words, or spoken.
+
+    Attributes:
+        conversation: whose it is.
+        text: its words; empty for speech.
+        options: how it is answered; None for the model's defaults.
+        speech: float32 [n], the asker's speech, mono at 16 kHz in [-1, 1], 0.1 s to `LiveOptions.max_speech_s` long:
+            its own audio tokens guide and ask. None for words.
+    """
 
     conversation: Conversation
-    text: str
+    text: str = ""
     options: TurnOptions | None = None
+    speech: Speech | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -35,13 +45,13 @@ class CheckedQuestion:
 
     Attributes:
         conversation: whose it is.
-        ids: its tokens.
+        tokens: its rows.
         options: how it is answered.
         limit: most answer tokens.
     """
 
     conversation: Conversation
-    ids: list[int]
+    tokens: QuestionTokens
     options: TurnOptions
     limit: int
 
@@ -57,35 +67,44 @@ class CheckedQuestion:
         return Guidance(
             schedule.drops(store.media),
             torch.from_numpy(chunk).to(store.device),
-            question=len(self.ids),
+            question=self.tokens.asking,
             score=self.options.score,
             diversity=self.options.diversity,
         )
 
     def query(self, guidance: Guidance, extension: Extension) -> Query:
         """The question's rows with what the decoder must know to guide by them."""
-        tail = len(self.ids) + len(self.conversation.model.prompt.header)
+        tail = self.tokens.tail + len(self.conversation.model.prompt.header)
         store, rows, embeddings = extension.store, extension.rows, extension.embeddings
         return Query(store, rows, embeddings, tail=tail, answer=self.limit, pruner=guidance)
 
 
 def check_question(item: Ask, options: LiveOptions) -> CheckedQuestion:
-    """Tokenizes a question and refuses what cannot be asked.
+    """Makes tokens of a question and refuses what cannot be asked.
 
     Raises:
         StateError: the conversation is answering or closed.
-        InputError: the question is empty or too long, or leaves no room for its answer.
+        InputError: the question is empty or too long, leaves no room for its answer, or is speech that the model cannot
+            take.
     """
     item.conversation.require(ConversationState.LISTENING, "ask")
     model, chosen = item.conversation.model, item.options or options.turn
     limit = chosen.max_tokens or model.facts.max_answer_tokens
-    ids = model.prompt.question(item.text.strip())
-    if not ids:
-        raise InputError("text", "the question is empty", "ask something")
-    if len(ids) > options.max_question_tokens:
-        longest = f"ask in at most {options.max_question_tokens}"
-        raise InputError("text", f"the question has {len(ids)} tokens", longest)
+    tokens = _tokens(item, options)
     system = int(np.count_nonzero(item.conversation.store.rows.role == Role.SYSTEM))
-    if system + len(ids) + limit + WRAPPERS > options.max_text_tokens:
+    if system + len(tokens.ids) + limit + WRAPPERS > options.max_text_tokens:
         raise InputError("max_tokens", f"an answer of {limit} tokens has no room", "ask for a shorter one")
-    return CheckedQuestion(item.conversation, ids, chosen, limit)
+    return CheckedQuestion(item.conversation, tokens, chosen, limit)
+
+
+def _tokens(item: Ask, options: LiveOptions) -> QuestionTokens:
+    model = item.conversation.model
+    if item.speech is not None:
+        if item.text:
+            raise InputError("speech", "comes with words", "ask one or the other")
+        return from_speech(model, item.speech, longest_s=options.max_speech_s)
+    tokens = from_words(model, item.text)
+    if len(tokens.ids) > options.max_question_tokens:
+        longest = f"ask in at most {options.max_question_tokens}"
+        raise InputError("text", f"the question has {len(tokens.ids)} tokens", longest)
+    return tokens

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from pruner.encoder import HearingState
 from pruner.errors import BudgetError, StateError
 from pruner.eviction import EvictionReport
 from pruner.families.omni import OmniModel
+from pruner.question import QuestionTokens
 from pruner.sequence import MEDIA_ID, MediaChoice, Passage, Sequencer, SequenceState, media_order
 from pruner.store import FusionStore, Mark
 from pruner.windows import EncodedWindow, FuseReport, Tokens
@@ -176,23 +178,23 @@ class Conversation:
             end = window.start + window.seconds
             self.store.add_chunk(self._sequencer.chunk, window.start, end, window.seen.video, window.seen.audio)
         passage = self._sequencer.window(choice, new_segment=window.new_segment)
-        extension = self._extension(passage, _chosen(window, choice))
+        extension = self._extension(passage, _chosen(window, choice), media_order(passage.rows))
         if window.deep is not None:
             deep = window.deep.flatten(0, 1)[torch.from_numpy(choice.video).to(window.deep.device)]
             extension = replace(extension, added=beside(passage.rows, deep))
         return PlacedWindow(extension, window.seen, kept, prepared.eviction)
 
-    def make_room_to_ask(self, ids: list[int], answer: int) -> None:
+    def make_room_to_ask(self, question: QuestionTokens, answer: int) -> None:
         """Makes room for a question and an answer of at most `answer` tokens.
 
         Raises:
             BudgetError: there is no room; the grammar stands where it stood.
         """
         prompt = self.model.prompt
-        rows = 2 + len(prompt.user) + len(ids) + len(prompt.header) + answer + len(prompt.end)
+        rows = 2 + len(prompt.user) + len(question.ids) + len(prompt.header) + answer + len(prompt.end)
         self._make_room(0, rows, rows)
 
-    def ask(self, ids: list[int]) -> tuple[Extension, Place]:
+    def ask(self, question: QuestionTokens) -> tuple[Extension, Place]:
         """Gives a question its place, for which room was made.
 
         Returns:
@@ -203,7 +205,8 @@ class Conversation:
         place = replace(place, mark=replace(place.mark, length=place.mark.length + len(before.rows)))
         self._merge = None
         self.state = ConversationState.ANSWERING
-        return self._extension(Passage.join([before, self._sequencer.question(ids)])), place
+        passage = Passage.join([before, self._sequencer.question(question.ids)])
+        return self._extension(passage, question.speech), place
 
     def here(self) -> Place:
         """The present place."""
@@ -258,17 +261,23 @@ class Conversation:
         self._sequencer.rebase(self.store.rebase(limit=limit, next_id=self._sequencer.state.next_id, need=ids))
         return report
 
-    def _extension(self, passage: Passage, media: Tensor | None = None) -> Extension:
-        """Rows with their embeddings; `media` [m, hidden_size] are those of the audiovisual ones, video first."""
+    def _extension(
+        self, passage: Passage, own: Tensor | None = None, places: npt.NDArray[np.int64] | None = None
+    ) -> Extension:
+        """Rows with their embeddings; `own` [m, hidden_size] has those that come from no token id.
+
+        `places` [m] says where in `own` each such row finds its embedding; None where they lie in the rows' order.
+        """
         stack = self.model.stack
         text = passage.ids != MEDIA_ID
         embedded = stack.embed(torch.from_numpy(passage.ids[text]).to(stack.device))
-        if media is None:
+        if own is None:
             return Extension(self.store, passage.rows, embedded)
-        # text first, then media: where each row of the passage is in that order
+        # text first, then the others: where each row of the passage is in that order
         order = np.empty(len(text), dtype=np.int64)
-        order[text], order[~text] = np.arange(len(embedded)), len(embedded) + media_order(passage.rows)
-        both = torch.cat((embedded, media.to(embedded.dtype)))
+        order[text] = np.arange(len(embedded))
+        order[~text] = len(embedded) + (np.arange(len(own)) if places is None else places)
+        both = torch.cat((embedded, own.to(embedded.dtype)))
         return Extension(self.store, passage.rows, both[torch.from_numpy(order).to(stack.device)])
 
 

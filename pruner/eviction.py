@@ -188,7 +188,7 @@ def neighbours(rows: TokenRows, start: int) -> Iterator[tuple[Counts, Counts]]:
     index = np.arange(len(rows))
     for number in np.unique(rows.chunk[start:][rows.media[start:]]):
         for modality in (Modality.VIDEO, Modality.AUDIO):
-            same = rows.modality == modality
+            same = rows.media & (rows.modality == modality)  # speech that asks is sound as well
             here = np.flatnonzero(same & (rows.chunk == number) & (index >= start))
             if len(here):
                 newest = rows.chunk[same & (rows.chunk < number)].max(initial=NONE)

@@ -172,16 +172,16 @@ class LiveModel:
         """Asks questions; at most one of a conversation. The answer's first token is then taken by `step`.
 
         Raises:
-            InputError: a question is empty or too long.
+            InputError: a question is empty or too long, or speech that the model cannot take.
             StateError: a conversation is answering or closed.
             ScheduleError: a `retention` that cannot be reached.
         """
         _distinct([item.conversation for item in items])
         asked = [check_question(item, self.options) for item in items]
         for one in asked:
-            one.conversation.make_room_to_ask(one.ids, one.limit)  # all that may be refused, before anything changes
+            one.conversation.make_room_to_ask(one.tokens, one.limit)  # all that may be refused, before anything changes
         guides = [one.guidance() for one in asked]
-        placed = [one.conversation.ask(one.ids) for one in asked]
+        placed = [one.conversation.ask(one.tokens) for one in asked]
         queries = [one.query(guide, rows) for one, guide, (rows, _) in zip(asked, guides, placed, strict=True)]
         turns = []
         for one, guidance, (_, question), guided in zip(

@@ -15,6 +15,7 @@ from pruner.families.omni import OmniModel
 from pruner.families.stack import TextStack
 from pruner.guidance import LayerPruner
 from pruner.policies.base import Asked, Policy, Selection, raw_tokens
+from pruner.question import QuestionTokens, Speech, from_speech
 from pruner.sequence import MEDIA_ID, MediaChoice, Passage, Sequencer, media_order
 from pruner.windows import EncodedWindow
 
@@ -90,7 +91,7 @@ def assemble(
     model: OmniModel,
     windows: Sequence[EncodedWindow],
     selections: Sequence[Selection],
-    question: str,
+    question: str | Speech,
     *,
     system: str | None = None,
 ) -> Prompted:
@@ -99,9 +100,16 @@ def assemble(
     Args:
         windows: encoded, in order.
         selections: what of each stays.
-        question: plain text.
+        question: plain text; or speech, float32 [n], mono at 16 kHz.
         system: system prompt; None for the model's own.
+
+    Raises:
+        InputError: speech that the model cannot take (see `pruner.question`).
     """
+    if isinstance(question, str):
+        asked = QuestionTokens(model.prompt.question(question))
+    else:
+        asked = from_speech(model, question)
     sequencer = Sequencer(model.facts, model.prompt)
     parts = [sequencer.system(model.facts.system if system is None else system)]
     for window, chosen in zip(windows, selections, strict=True):
@@ -109,10 +117,10 @@ def assemble(
         video, audio = chosen.video.cpu().numpy(), chosen.audio.cpu().numpy()
         choice = MediaChoice(window.seconds, patches, video, audio, window.audio is not None)
         parts.append(sequencer.window(choice, new_segment=window.new_segment))
-    ids = model.prompt.question(question)
-    parts += [sequencer.before_question(), sequencer.question(ids)]
+    parts += [sequencer.before_question(), sequencer.question(asked.ids)]
     whole = Passage.join(parts)
-    embeddings = _embed(model.stack, whole, [selected(*pair) for pair in zip(windows, selections, strict=True)])
+    media_tokens = [selected(*pair) for pair in zip(windows, selections, strict=True)]
+    embeddings = _embed(model.stack, whole, media_tokens, asked.speech)
     media = np.flatnonzero(whole.rows.media)
     return Prompted(
         embeddings=embeddings,
@@ -121,19 +129,25 @@ def assemble(
         chunk=torch.from_numpy(whole.rows.chunk[media].astype(np.int64)),
         modality=torch.from_numpy(whole.rows.modality[media].astype(np.int64)),
         raw=raw_tokens(windows),
-        tail=len(ids) + len(model.prompt.header),
-        question=len(ids),
+        tail=asked.tail + len(model.prompt.header),
+        question=asked.asking,
         added=_added(whole, windows, selections),
     )
 
 
 @torch.inference_mode()
 def reply(
-    model: OmniModel, windows: Sequence[EncodedWindow], question: str, policy: Policy, *, max_tokens: int | None = None
+    model: OmniModel,
+    windows: Sequence[EncodedWindow],
+    question: str | Speech,
+    policy: Policy,
+    *,
+    max_tokens: int | None = None,
 ) -> Reply:
-    """Answers one question about a recording with one policy.
+    """Answers one question about a recording, in words or spoken, with one policy.
 
     Raises:
+        InputError: the question is speech that the model cannot take (see `pruner.question`).
         ScheduleError: the policy cannot reach its retention on these windows.
     """
     prompted = assemble(model, windows, policy.compress(windows), question)
@@ -198,14 +212,19 @@ class Decoding(Iterator[int]):
         return int(self._token)
 
 
-def _embed(stack: TextStack, passage: Passage, media: Sequence[Tensor]) -> Tensor:
+def _embed(stack: TextStack, passage: Passage, media: Sequence[Tensor], speech: Tensor | None) -> Tensor:
     text = torch.from_numpy(passage.ids != MEDIA_ID).to(stack.device)
     ids = torch.from_numpy(passage.ids[passage.ids != MEDIA_ID]).to(stack.device)
     embeddings = torch.empty(len(passage.ids), stack.hidden_size, dtype=stack.dtype, device=stack.device)
     embeddings[text] = stack.embed(ids)
+    own: list[Tensor] = []  # in the order of the sequence: the question comes last
     if media:
         order = torch.from_numpy(media_order(passage.rows)).to(stack.device)
-        embeddings[~text] = torch.cat(list(media)).to(stack.dtype)[order]
+        own.append(torch.cat(list(media)).to(stack.dtype)[order])
+    if speech is not None:
+        own.append(speech.to(stack.dtype))
+    if own:
+        embeddings[~text] = torch.cat(own)
     return embeddings
 
 

@@ -9,6 +9,7 @@ from pruner.errors import InputError, ScheduleError
 from pruner.eviction import EvictionRule
 from pruner.guidance import Score
 from pruner.importance import Diversity
+from pruner.question import LONGEST_SPEECH_S
 from pruner.schedule import TOLERANCE, Constant, Schedule, Sigmoid, live, reachable, solve
 
 __all__ = ["LiveOptions", "TurnOptions"]
@@ -92,7 +93,8 @@ class LiveOptions:
         frame_size: height and width of the source's frames, where the model does not prescribe one.
         frame_tokens: most video tokens a second, where the model does not prescribe a frame; None for 144.
         max_text_tokens: rows a store keeps beside audiovisual ones; the oldest turns' text leaves when it is exceeded.
-        max_question_tokens: longest question.
+        max_question_tokens: longest question in words.
+        max_speech_s: longest spoken question; each second of it counts 25 rows (Qwen3-Omni: 13) of `max_text_tokens`.
         turn: options of questions that bring none.
         eviction: how tokens leave a full store.
     """
@@ -102,5 +104,6 @@ class LiveOptions:
     frame_tokens: int | None = None
     max_text_tokens: int = 2048
     max_question_tokens: int = 512
+    max_speech_s: float = LONGEST_SPEECH_S
     turn: TurnOptions = field(default_factory=TurnOptions)
     eviction: EvictionRule = field(default_factory=EvictionRule)

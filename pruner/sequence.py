@@ -3,7 +3,7 @@
     S   <|im_start|>system\\n…<|im_end|>\\n
     U   <|im_start|>user\\n                              opened by the first window or question after a turn
     G*  <|vision_bos|><|audio_bos|>(V A)+<|audio_eos|><|vision_eos|>     a segment
-    Q   question<|im_end|>\\n<|im_start|>assistant\\n
+    Q   question<|im_end|>\\n<|im_start|>assistant\\n      words, or <|audio_bos|>speech<|audio_eos|>
     A   answer<|im_end|>\\n                              then the next U
 
 Pure host arithmetic: ids, roles and positions of what comes next. A `Sequencer` never looks at a store; its caller
@@ -27,7 +27,7 @@ from pruner.tokens import NONE, Modality, Role, TokenRows
 __all__ = ["MEDIA_ID", "MediaChoice", "Passage", "SequenceState", "Sequencer", "media_order"]
 
 MEDIA_ID = -1
-"""Stands for an audiovisual token in `Passage.ids`."""
+"""Stands for an audiovisual token, or one of a spoken question, in `Passage.ids`."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Sequencer:
         return Passage.join([self._text([], Role.USER), *self._close(), *self._user()])
 
     def question(self, ids: Sequence[int]) -> Passage:
-        """Q."""
+        """Q, of the ids of a `pruner.question.QuestionTokens`."""
         return Passage.join([self._text(ids, Role.QUESTION), self._text(self._prompt.header, Role.HEADER)])
 
     def answer(self, ids: Sequence[int]) -> Passage:
@@ -238,16 +238,18 @@ class Sequencer:
         return Passage(rows, np.full(len(rows), MEDIA_ID, dtype=np.int64))
 
     def _text(self, ids: Sequence[int], role: Role) -> Passage:
-        rows = self._rows(text_ids(self.state.next_id, len(ids)), role)
+        numbers = np.asarray(ids, dtype=np.int64)
+        made_from = np.where(numbers == MEDIA_ID, Modality.AUDIO, Modality.TEXT)
+        rows = self._rows(text_ids(self.state.next_id, len(ids)), role, modality=made_from)
         self.state = replace(self.state, next_id=self.state.next_id + len(ids))
-        return Passage(rows, np.asarray(ids, dtype=np.int64))
+        return Passage(rows, numbers)
 
     def _rows(
         self,
         position: Tensor,
         role: Role,
         segment: int = NONE,
-        modality: Modality = Modality.TEXT,
+        modality: npt.ArrayLike = Modality.TEXT,
         chunk: int = NONE,
         place: npt.ArrayLike = NONE,
     ) -> TokenRows:

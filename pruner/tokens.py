@@ -45,6 +45,7 @@ class Role(IntEnum):
     MEDIA = 4
     """an audiovisual token: the only ones that are ever pruned or evicted one by one"""
     QUESTION = 5
+    """words, or speech and what brackets it: like all text it counts against the text bound and leaves with its turn"""
     HEADER = 6
     """`<|im_end|>\\n<|im_start|>assistant\\n`"""
     ANSWER = 7

@@ -43,6 +43,8 @@ class ModelFacts:
         fill_missing_tracks: whether a track that is not there is given as black or silence, because the model was
             never trained without one; otherwise its tokens are left out, as transformers does.
         system: default system prompt.
+        spoken_questions: whether it was trained to take a question from speech, as Qwen's own were; a model that was
+            not says so in its facts file.
         interleave_seconds: video and audio take turns in the sequence after so many seconds.
         shared_wrappers: whether the two tokens that open (close) a segment share one position id.
         deepstack: first decoder layers after which features of the vision encoder are added to video tokens.
@@ -65,6 +67,7 @@ class ModelFacts:
     max_answer_tokens: int
     fill_missing_tracks: bool
     system: str
+    spoken_questions: bool = True
     interleave_seconds: int = 2
     shared_wrappers: bool = True
     deepstack: int = 0
@@ -130,6 +133,7 @@ def read_facts(
         max_answer_tokens=int(ours.get("max_answer_tokens", 256)),
         fill_missing_tracks=bool(ours.get("fill_missing_tracks", False)),
         system=str(ours.get("system_prompt", family.system)),
+        spoken_questions=bool(ours.get("spoken_questions", True)),
         interleave_seconds=family.interleave_seconds or window,
         shared_wrappers=family.shared_wrappers,
         deepstack=deepstack,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from pruner import Ask, LiveModel, RawWindow, Turn, TurnOptions
+from pruner.question import from_speech
 
 from .reference import Outcome, Pruning, Row, Weights, one_shot
 from .replay import Replay
@@ -88,10 +90,24 @@ class Pair:
 
     def ask(self, text: str, options: TurnOptions, *, published: int | None = None) -> list[int]:
         """Asks both, compares survivors and all logits of the answer, and commits; returns the answer's tokens."""
-        (turn,) = self.model.guide([Ask(self.conversation, text, options)])
+        return self._turn(Ask(self.conversation, text, options), lambda: self.script.question(text), published)
+
+    def speak(self, seconds: float, options: TurnOptions, *, published: int | None = None) -> list[int]:
+        """The same with a random sound as the question; the reference asks with what the tower made of it."""
+        speech = (0.3 * self.random.standard_normal(round(16_000 * seconds))).astype(np.float32).clip(-1, 1)
+        heard = from_speech(self.model.model, speech).speech
+        assert heard is not None
+        tokens = heard.double()
+        asking = Ask(self.conversation, options=options, speech=speech)
+        return self._turn(asking, lambda: self.script.spoken(tokens), published)
+
+    def _turn(self, asking: Ask, write: Callable[[], None], published: int | None) -> list[int]:
+        (turn,) = self.model.guide([asking])
+        options = asking.options
+        assert options is not None
         self.script.before_question()
         ground = copy(self.script), list(self.script.rows)
-        self.script.question(text)
+        write()
         scores = self._follow(options.score)
         asked = len(self.script.rows)
         logits, done = [], False

@@ -121,6 +121,16 @@ class Script:
         self.text(words, "question")
         self.text("<|im_end|>\n<|im_start|>assistant\n", "header")
 
+    def spoken(self, tokens: Tensor) -> None:
+        """A question of speech: a sound in the user's turn, each row of it one id on. What opens it asks nothing."""
+        opening, closing = self.grammar.opening[1], self.grammar.closing[0]
+        self.text(opening)
+        for vector in tokens:
+            self.rows.append(Row("question", vector, (self.next_id,) * 3))
+            self.next_id += 1
+        self.text(closing, "header")
+        self.text("<|im_end|>\n<|im_start|>assistant\n", "header")
+
     def answer_over(self) -> None:
         self.text("<|im_end|>\n")
         self.in_user = False

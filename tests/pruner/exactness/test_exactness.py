@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pruner import TurnOptions
+from pruner.guidance import Score
+from pruner.tokens import Modality, Role
 
 from .conftest import MakePair
 
@@ -90,3 +92,51 @@ def test_after_rebasing_it_is_the_replay_of_what_the_store_did(tiny_pair: MakePa
         pair.ask(f"Question {turn}?", PRUNED)
     highest = int(pair.conversation.store.rows.position.max())
     assert highest < 600 < 25 * pair.start, "positions were moved, and stay in the trained range"
+
+
+@pytest.mark.parametrize("score", ["running_max", "mean"])
+def test_a_spoken_question(tiny_pair: MakePair, score: Score) -> None:
+    """The paper's mean is over the speech's own tokens; the maximum, over what closes it and the header too."""
+    pair = tiny_pair(budget=ROOMY)
+    for _ in range(3):
+        pair.window()
+    pair.speak(1.3, TurnOptions(deep_share=0.3, score=score, max_tokens=6))
+    assert pair.whole == 1
+
+
+def test_spoken_and_written_turns_with_windows_between(tiny_pair: MakePair) -> None:
+    pair = tiny_pair(budget=ROOMY)
+    pair.speak(0.5, PRUNED)
+    pair.window()
+    pair.window(seconds=1)
+    pair.speak(2.6, PRUNED)
+    pair.ask("And in writing?", PRUNED)
+    pair.window()
+    pair.speak(0.9, PRUNED)
+    assert pair.whole == 4
+
+
+@pytest.mark.parametrize("published", [0, 1])
+def test_barge_in_on_the_answer_to_a_spoken_question(tiny_pair: MakePair, published: int) -> None:
+    pair = tiny_pair(budget=ROOMY, seed=published)
+    pair.window()
+    answer = pair.speak(1.0, TurnOptions(deep_share=0.3, max_tokens=4), published=published)
+    assert len(answer) >= published
+    pair.window()
+    pair.speak(0.7, PRUNED)
+    pair.ask("Third?", PRUNED)
+    assert pair.whole == 3
+
+
+def test_spoken_turns_after_evictions_and_rebasing(tiny_pair: MakePair) -> None:
+    """Nothing of the speech is evicted with the scene: it leaves with its turn's text, or not at all."""
+    pair = tiny_pair(budget=140, exact_positions=False, limit=500)
+    for _ in range(3):
+        for _ in range(4):
+            pair.window()
+        pair.speak(1.2, PRUNED)
+    rows = pair.conversation.store.rows
+    spoken = rows.modality[rows.role == Role.QUESTION] == Modality.AUDIO
+    assert spoken.sum() == 3 * 31, "30 tokens of 40 ms, and one in which the silence begins"
+    assert pair.conversation.report().store_tokens <= 140
+    assert int(rows.position.max()) < 500 < 25 * pair.start

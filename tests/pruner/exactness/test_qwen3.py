@@ -36,6 +36,15 @@ def test_turns_segments_and_barge_in(tiny3_pair: MakePair) -> None:
     assert pair.whole == 4
 
 
+def test_spoken_turns(tiny3_pair: MakePair) -> None:
+    pair = tiny3_pair(budget=ROOMY)
+    for published in (None, 0, 1):
+        pair.window()
+        pair.speak(1.3, PRUNED, published=published)
+    pair.ask("And in writing?", PRUNED)
+    assert pair.whole == 4
+
+
 def test_after_evictions_and_rebasing_it_is_the_replay_of_what_the_store_did(tiny3_pair: MakePair) -> None:
     pair = tiny3_pair(budget=100, exact_positions=False, limit=400)
     for turn in range(2):

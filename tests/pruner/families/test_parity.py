@@ -16,6 +16,8 @@ from pruner import Ask, LiveModel, RawWindow, TurnOptions
 from pruner.compress import MergeState
 from pruner.families.frames import CLIP, HALF, patchify
 from pruner.families.qwen2_5_omni import part
+from pruner.question import from_speech
+from tests.pruner.test_question import whisper
 
 WHOLE = TurnOptions(deep_share=1.0, max_tokens=3)
 TURNS = ((2, 2), (2,), (2, 2, 1))
@@ -34,6 +36,11 @@ class _Family:
             # a live window is encoded by itself; transformers is told to look no further either
             tower = part(thinker, "audio_tower")
             tower.n_window_infer = 200
+
+    @property
+    def sound(self) -> tuple[str, str]:
+        """What brackets a sound of its own."""
+        return ("<|audio_start|>", "<|audio_end|>") if self.third else ("<|audio_bos|>", "<|audio_eos|>")
 
     @property
     def brackets(self) -> tuple[str, str]:
@@ -82,9 +89,17 @@ def _record(model: LiveModel, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     return heard
 
 
+def _speech(number: int) -> np.ndarray:
+    """A spoken question: 1.5 s, silent at the end."""
+    samples = (0.3 * np.random.default_rng(number).standard_normal(24_000)).astype(np.float32)
+    samples[-4_000:] = 0
+    return samples
+
+
+@pytest.mark.parametrize("spoken", [(), (0, 2)], ids=["written", "spoken"])
 @pytest.mark.parametrize("directory", ["tiny_directory", "tiny3_directory"])
 def test_a_conversation_is_transformers_own_forward(
-    directory: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    directory: str, spoken: tuple[int, ...], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     family = _Family(request.getfixturevalue(directory))
     model = family.model
@@ -110,8 +125,19 @@ def test_a_conversation_is_transformers_own_forward(
         sounds.append(torch.cat(heard, dim=1))
         opening, closing = family.brackets
         ids += family.ids("<|im_start|>user\n" + opening) + family.media(lengths)
-        ids += family.ids(f"{closing}Question {number}?<|im_end|>\n<|im_start|>assistant\n")
-        (turn,) = model.guide([Ask(conversation, f"Question {number}?", WHOLE)])
+        if number in spoken:
+            mel = whisper(_speech(number), third=family.third)
+            sounds.append(mel)
+            opening, after = family.sound
+            count = from_speech(model.model, _speech(number)).asking
+            placeholders = [family.thinker.config.audio_token_id] * count
+            ids += family.ids(closing + opening) + placeholders + family.ids(after)
+            asking = Ask(conversation, options=WHOLE, speech=_speech(number))
+        else:
+            ids += family.ids(f"{closing}Question {number}?")
+            asking = Ask(conversation, f"Question {number}?", WHOLE)
+        ids += family.ids("<|im_end|>\n<|im_start|>assistant\n")
+        (turn,) = model.guide([asking])
         logits, done_answering = [], False
         while not done_answering:
             done_answering = model.step([turn])[0].done
