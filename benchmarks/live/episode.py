@@ -88,10 +88,8 @@ async def _listen(events: Subscription, story: Story) -> None:
 
 async def _look(api: Api, publisher: Publisher, meter: SkewMeter) -> None:
     """Look at the session's view again and again."""
-    peer = publisher._peer
-    assert peer is not None, "the publisher is connected"
     while True:
-        for sender in peer.getSenders():
+        for sender in publisher.senders:
             for track in publisher.playback.tracks:
                 if sender.track is track:
                     watch(sender, track, meter)

@@ -49,6 +49,11 @@ class Publisher:
         self._peer: RTCPeerConnection | None = None
         self._connected, self._lost = asyncio.Event(), asyncio.Event()
 
+    @property
+    def senders(self) -> list[RTCRtpSender]:
+        """What sends the playback's tracks, for measuring; none before it is published."""
+        return [] if self._peer is None else list(self._peer.getSenders())
+
     async def __aenter__(self) -> Self:
         self.playback.prepare()
         try:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
+import av
 import numpy as np
 import pytest
+from aiortc import MediaStreamTrack, RTCCertificate, RTCDtlsTransport, RTCIceGatherer, RTCIceTransport, RTCRtpSender
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpSendParameters
+from aiortc.rtp import RtpPacket
 
 from benchmarks.live.__main__ import _parser
 from benchmarks.live.episode import Played
 from benchmarks.live.footage import HEIGHT, WIDTH, pillarboxed
 from benchmarks.live.plan import QUIET_S, TAIL_S, Episode, NoEpisode, plan
 from benchmarks.live.report import lines, parts, parts_table, result
-from benchmarks.live.skew import RATES, SkewMeter
+from benchmarks.live.skew import RATES, SkewMeter, newest_timestamp
 from benchmarks.live.story import Story, words
 from benchmarks.live.voice import NoVoice, trimmed
 from nano_omni.world import ACCEPTANCE_SEEDS, CATEGORIES
@@ -180,6 +186,38 @@ def test_skew_is_what_the_server_added_to_the_media_times(origins: dict[str, int
     )  # fmt: skip
     assert meter.skews_s() == [pytest.approx(0.030, abs=1e-6)]
     assert SkewMeter().skews_s() == []
+
+
+async def test_the_newest_timestamp_is_the_one_on_the_wire() -> None:
+    """What fails when a new aiortc keeps it elsewhere."""
+    packet = av.Packet(bytes(160))
+    packet.pts, packet.time_base = 960, Fraction(1, 48_000)
+    wire: asyncio.Queue[bytes] = asyncio.Queue()
+    asked_again = asyncio.Event()
+
+    class OnePacket(MediaStreamTrack):  # type: ignore[misc]  # aiortc is untyped
+        kind = "audio"
+
+        async def recv(self) -> av.Packet:
+            if not wire.empty():
+                asked_again.set()
+                await asyncio.Event().wait()
+            return packet
+
+    transport = RTCDtlsTransport(RTCIceTransport(RTCIceGatherer([])), [RTCCertificate.generateCertificate()])
+    transport._send_rtp = wire.put
+    sender = RTCRtpSender(OnePacket(), transport)
+    assert newest_timestamp(sender) is None
+    opus = RTCRtpCodecParameters(mimeType="audio/opus", clockRate=48_000, channels=2, payloadType=96)
+    await sender.send(RTCRtpSendParameters(codecs=[opus]))
+    await asked_again.wait()
+    await sender.stop()
+    assert newest_timestamp(sender) == RtpPacket.parse(wire.get_nowait()).timestamp
+
+
+def test_an_aiortc_that_keeps_it_elsewhere_is_told() -> None:
+    with pytest.raises(RuntimeError, match="newest_timestamp"):
+        newest_timestamp(object())
 
 
 def test_the_json_line_counts_and_lists_all_episodes(episodes: list[Episode]) -> None:
