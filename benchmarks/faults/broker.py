@@ -16,8 +16,9 @@ import aiomqtt
 from benchmarks.faults.asking import QUESTION, ask, close
 from benchmarks.faults.camera import Camera
 from benchmarks.faults.outcome import Outcome
-from benchmarks.faults.service import Victim, free_port
+from benchmarks.faults.service import Victim
 from benchmarks.faults.watcher import Event, Watcher, read_log
+from benchmarks.ports import free_port
 from benchmarks.statistics import percentile
 from clients.python import Api
 

@@ -83,7 +83,7 @@ class Camera:
         self._publisher = Publisher(self._api, playback, name=self._name, options={"talk": "off"}, keep=True)
         try:
             await self._publisher.__aenter__()
-        except BaseException:
+        except BaseException:  # cancelled or refused: either way nothing of it may go on
             self._publisher = None
             await self.vanish()
             raise

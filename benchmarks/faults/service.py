@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 
 from benchmarks.live.service import Service
+from benchmarks.ports import free_port
 
 
 class Victim(Service):
@@ -111,11 +110,3 @@ async def gone(pid: int, limit_s: float) -> bool:
             return False
         await asyncio.sleep(0.05)
     return True
-
-
-def free_port() -> int:
-    """A loopback port that nothing listens on now."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,18 +16,13 @@ from typing import Any
 import httpx
 import psutil
 
+from benchmarks.ports import free_port
 from nano_omni import weights_dir
 
 ROOT = Path(__file__).parents[2]
 OTHER_MODEL = "OMNIDROP_ENGINE__MODEL"
 TRAINED = OTHER_MODEL not in os.environ and (weights_dir() / "model.safetensors").is_file()
 """Whether the built-in model answers; any other one, random weights for instance, may answer what it likes."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Service:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from benchmarks.ports import free_port
 from stream_service.config import Config
 from stream_service.doctor import Finding, examine
 from tests.stream_service.answers.broker import Mosquitto
-from tests.stream_service.media.coturn import SECRET, Coturn, free_port
+from tests.stream_service.media.coturn import SECRET, Coturn
 
 pytestmark = pytest.mark.default
 

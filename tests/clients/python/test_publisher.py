@@ -86,7 +86,7 @@ async def test_a_clip_arrives_in_real_time_and_its_session_ends_with_it(tmp_path
             assert publisher.session == "abc"
             await publisher.wait()
             assert playback.position == pytest.approx(2.0, abs=0.5)
-        await asyncio.wait_for(endpoint.deleted.wait(), 5)
+        await asyncio.wait_for(endpoint.deleted.wait(), 60)
         await endpoint.close()
     assert endpoint.query == {"talk": "off"}
     assert len(endpoint.times["video"]) >= 18

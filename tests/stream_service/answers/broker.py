@@ -10,11 +10,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+from benchmarks.ports import free_port
 
 
 class Mosquitto:
@@ -35,7 +31,7 @@ class Mosquitto:
         """Returns once it accepts connections."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(["mosquitto", "-c", str(self._config)], stdout=log, stderr=log)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
@@ -43,6 +39,7 @@ class Mosquitto:
             except OSError:
                 assert self._process.poll() is None, self._log.read_text()
                 assert time.monotonic() < deadline, self._log.read_text()
+                time.sleep(0.02)
 
     def kill(self) -> None:
         self._process.kill()
@@ -50,7 +47,7 @@ class Mosquitto:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
 
 
 class Listener:
@@ -80,9 +77,9 @@ class Listener:
         self._subscribed = threading.Event()
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
-        assert self._subscribed.wait(10), "mosquitto_sub did not subscribe"
+        assert self._subscribed.wait(60), "mosquitto_sub did not subscribe"
 
-    def until(self, topic: str, count: int = 1, timeout_s: float = 20.0) -> list[str]:
+    def until(self, topic: str, count: int = 1, timeout_s: float = 60.0) -> list[str]:
         """The payloads that came to ``topic``, once there are ``count``."""
         with self._changed:
             found = self._changed.wait_for(lambda: len(self.of(topic)) >= count, timeout_s)
@@ -97,8 +94,8 @@ class Listener:
 
     def close(self) -> None:
         self._process.kill()
-        self._process.wait(10)
-        self._reader.join(10)
+        self._process.wait(60)
+        self._reader.join(60)
 
     def _read(self, stream: IO[str]) -> None:
         for line in stream:
@@ -115,4 +112,4 @@ class Listener:
 def send(broker: Mosquitto, topic: str, payload: str, *options: str) -> None:
     """``mosquitto_pub`` with QoS 1."""
     command = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", "-t", topic, "-s", *options]
-    subprocess.run(command, input=payload.encode("utf-8", "surrogateescape"), check=True, timeout=20)
+    subprocess.run(command, input=payload.encode("utf-8", "surrogateescape"), check=True, timeout=60)

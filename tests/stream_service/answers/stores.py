@@ -61,7 +61,7 @@ def write(log: EventLog, *events: str, shown: list[int] | None = None) -> None:
 
 async def durable(log: EventLog) -> None:
     """Wait until everything that was written may be shown."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while log.durable < log.last:  # noqa: ASYNC110 - the log tells subscribers, not tests
             await asyncio.sleep(0.001)
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.stream_service.answers.broker import Listener, Mosquitto, free_port, send
+from benchmarks.ports import free_port
+from tests.stream_service.answers.broker import Listener, Mosquitto, send
 from tests.stream_service.answers.test_mqtt import certificate
 
-pytestmark = [pytest.mark.default, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.default, pytest.mark.timeout(240)]
 CONFIGS = Path(__file__).parents[3] / "configs" / "broker"
 __all__ = ["certificate"]
 

@@ -21,7 +21,7 @@ from stream_service.errors import LogUnavailable, NotFound, StartupError
 from tests.stream_service.answers.broker import Listener, Mosquitto, send
 from tests.stream_service.answers.stores import durable, opened, url_of, write
 
-pytestmark = [pytest.mark.default, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.default, pytest.mark.timeout(240)]
 Listen = Callable[..., Awaitable[Listener]]
 
 
@@ -78,7 +78,7 @@ async def bridged(
     )
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(bridge.run())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not bridge.connected and not running.done():  # noqa: ASYNC110 - another thread or process decides
                 await asyncio.sleep(0.01)
         yield bridge
@@ -125,7 +125,7 @@ async def test_what_happens_while_the_broker_is_dead_is_delivered_after(
         say(log, 60)
         say(log, 1, "answer.done")
         await durable(log)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while bridge.connected:  # noqa: ASYNC110 - another thread or process decides
                 await asyncio.sleep(0.01)
         await asyncio.to_thread(broker.start)
@@ -172,7 +172,7 @@ async def test_questions_come_in_and_what_is_none_is_answered_on_errors(
             await asyncio.to_thread(send, broker, topic, payload)
         await asyncio.to_thread(listener.until, "omnidrop/porch/errors", 3)
         await asyncio.to_thread(listener.until, "omnidrop/cellar/errors")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(service.asked) < 3:  # noqa: ASYNC110 - another thread or process decides
                 await asyncio.sleep(0.01)
     assert service.asked == [("porch", "What is this?"), ("porch", "And that?"), ("porch", "Last?")]
@@ -229,7 +229,7 @@ async def test_tls_and_password(
                 logs, ask=Service().ask, names=list, release="1.2",
             )  # fmt: skip
             running = asyncio.create_task(bridge.run())
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while "is away" not in caplog.text:  # noqa: ASYNC110 - another thread or process decides
                     await asyncio.sleep(0.01)
             bridge.stop()

@@ -233,5 +233,5 @@ asyncio.run(main())
         assert gateway.stdout is not None
         engine = psutil.Process(int(gateway.stdout.readline()))
         gateway.kill()
-        psutil.wait_procs([engine], timeout=10)
+        psutil.wait_procs([engine], timeout=60)
         assert not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE

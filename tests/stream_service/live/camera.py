@@ -58,7 +58,7 @@ class Camera:
     async def __aenter__(self) -> Self:
         try:
             await self._publish()
-        except BaseException:
+        except BaseException:  # cancelled or failed: either way the connection's tasks must end
             await self.connection.close()
             raise
         return self
@@ -67,7 +67,7 @@ class Camera:
         for track in self._tracks:
             self.connection.addTrack(track)
         await self.connection.setLocalDescription(await self.connection.createOffer())
-        async with httpx.AsyncClient(base_url=self._url) as http:
+        async with httpx.AsyncClient(base_url=self._url, timeout=60) as http:
             answer = await http.post(self._path, content=self.connection.localDescription.sdp, headers=self._headers)
         assert answer.status_code == 201, answer.text
         self.location, self.etag = answer.headers["location"], answer.headers["etag"]

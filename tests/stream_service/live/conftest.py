@@ -45,7 +45,7 @@ class Server:
         self.url = ""
         self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         self._reader.start()
-        self._announced.wait(120)
+        self._announced.wait(180)
         assert self.url, "".join(self.output)
 
     def __enter__(self) -> Self:
@@ -58,7 +58,7 @@ class Server:
             self.process.wait()
 
     def http(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, timeout=30)
+        return httpx.AsyncClient(base_url=self.url, timeout=60)
 
     def engine(self) -> int:
         """Process id of the engine."""
@@ -75,12 +75,12 @@ class Server:
 
     def wait(self) -> int:
         try:
-            status = self.process.wait(30)
+            status = self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
             raise AssertionError("the server did not stop: " + "".join(self.output)) from None
-        self._reader.join(10)
+        self._reader.join(60)
         return status
 
     def _read(self, stream: IO[str]) -> None:

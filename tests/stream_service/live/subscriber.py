@@ -38,5 +38,5 @@ class Subscriber:
 async def subscribed(url: str, session: str, after: int = 0, *, token: str | None = None) -> AsyncIterator[Subscriber]:
     address = f"{url.replace('http', 'ws', 1)}/v1/sessions/{session}/answers?after={after}"
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    async with websockets.connect(address, additional_headers=headers) as socket:
+    async with websockets.connect(address, additional_headers=headers, open_timeout=60) as socket:
         yield Subscriber(socket, after)

@@ -14,13 +14,13 @@ import pytest
 from stream_service.answers import events
 from tests.stream_service.live.conftest import Server
 
-pytestmark = [pytest.mark.default, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.default, pytest.mark.timeout(300)]
 
 
 def omnidrop(*arguments: str | Path, model: str = "nano") -> subprocess.CompletedProcess[str]:
     environ = os.environ | {"OMNIDROP_ENGINE__MODEL": model, "OMNIDROP_ENGINE__THREADS": "1"}
     command = [sys.executable, "-m", "stream_service", *map(str, arguments)]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=200, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clip")
     path, truth = folder / "clip.mp4", folder / "truth.json"
     world = ["-m", "nano_omni.world", "--seed", "7", "--windows", "4", "--split", "dense"]
-    subprocess.run([sys.executable, *world, "--out", path, "--truth", truth], check=True, timeout=100)
+    subprocess.run([sys.executable, *world, "--out", path, "--truth", truth], check=True, timeout=200)
     return path
 
 

@@ -19,7 +19,7 @@ from tests.stream_service.live.camera import Camera
 from tests.stream_service.live.conftest import Server
 from tests.stream_service.live.subscriber import subscribed
 
-pytestmark = [pytest.mark.default, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.default, pytest.mark.timeout(300)]
 
 
 async def ask(server: Server, session: str, text: str = "What colour is the bar?") -> str:

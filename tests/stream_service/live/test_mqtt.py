@@ -15,12 +15,12 @@ from tests.stream_service.live.camera import Camera
 from tests.stream_service.live.conftest import Server
 from tests.stream_service.live.subscriber import subscribed
 
-pytestmark = [pytest.mark.default, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.default, pytest.mark.timeout(300)]
 
 
 def heard_until(assistant: Assistant, type: str) -> list[Event]:
     heard = []
-    for event in assistant.events(timeout_s=20):
+    for event in assistant.events(timeout_s=60):
         heard.append(event)
         if event["type"] == type:
             break

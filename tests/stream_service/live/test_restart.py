@@ -15,7 +15,7 @@ from tests.stream_service.live.camera import Camera
 from tests.stream_service.live.conftest import Server
 from tests.stream_service.live.subscriber import subscribed
 
-pytestmark = [pytest.mark.default, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.default, pytest.mark.timeout(300)]
 
 
 async def test_a_killed_gateway_loses_no_event_and_its_cameras_may_rejoin(model: str, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class Listener:
         self._bright = False
         self._quiet_since = 0.0
 
-    async def until(self, seen: Callable[[Listener], bool], limit_s: float = 20.0) -> None:
+    async def until(self, seen: Callable[[Listener], bool], limit_s: float = 60.0) -> None:
         async with asyncio.timeout(limit_s):
             while not seen(self):
                 self._news.clear()

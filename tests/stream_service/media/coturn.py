@@ -12,25 +12,19 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from benchmarks.ports import free_port
 from stream_service.media import MediaSettings
 
 SECRET = "north-wind"
 
 
-def free_port() -> int:
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Coturn:
-    """A coturn on loopback that relays from the ports ``first`` to ``last``."""
+    """A coturn on loopback that relays from the ports ``first`` to ``last``, which no host candidate is given."""
 
-    first, last = 46_000, 46_063
+    first, last = 26_000, 26_063
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self.port = free_port(socket.SOCK_DGRAM)
         program = shutil.which("turnserver")
         assert program is not None, "install the Debian package coturn"
         self.log = folder / "coturn.log"
@@ -60,9 +54,20 @@ class Coturn:
         self.process.wait()
 
     def _until_it_listens(self) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end and self.process.poll() is None:
-            with closing(socket.socket()) as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
+            if self._hears(socket.SOCK_DGRAM) and self._hears(socket.SOCK_STREAM):
+                return
+            time.sleep(0.05)
         raise AssertionError("coturn does not listen: " + self.log.read_text(errors="replace"))
+
+    def _hears(self, kind: socket.SocketKind) -> bool:
+        """Whether it answers a binding request (RFC 8489 §5): one transport may be there before the other."""
+        with closing(socket.socket(socket.AF_INET, kind)) as probe:
+            probe.settimeout(1.0)
+            try:
+                probe.connect(("127.0.0.1", self.port))
+                probe.sendall(b"\0\x01\0\0\x21\x12\xa4\x42" + bytes(12))
+                return probe.recv(1024).startswith(b"\x01\x01")
+            except OSError:
+                return False

@@ -149,7 +149,7 @@ def test_a_frame_costs_little_enough_for_the_event_loop(silero: SileroModel) -> 
         activity.probability(frame)
         took.append(time.perf_counter() - began)
     print(f"voice activity: {np.median(took) * 1000:.3f} ms a frame of 32 ms")
-    assert np.median(took) < 0.002
+    assert np.median(took) < FRAME / SAMPLE_RATE / 4
 
 
 def test_the_state_of_one_stream_is_not_the_others(silero: SileroModel) -> None:
