@@ -22,6 +22,8 @@ from clients.python import Api
 
 _LIVE = 5
 _QUESTIONS = 20
+_MORE = 200
+"""Questions after those, at most, until the sockets and the queue of one who never reads are full."""
 _SLOW_READ_S = 1.0
 _CONNECTING = 50
 _RECEIVED_BYTES = 4_096
@@ -48,8 +50,10 @@ async def crowd(victim: Victim, clip: Path, subscribers: int) -> Outcome:
             for one in idle:
                 await one.tried.wait()
             crowded = await _busy(api, camera.session, live)
-            peak = victim.gateway_bytes
-            view = (await api.request("GET", f"/v1/sessions/{camera.session}")).json()
+            peak, more = victim.gateway_bytes, 0
+            while (left_in := await _subscribers(api, camera.session)) > _LIVE + subscribers // 2 and more < _MORE:
+                await live[0].end_of(await ask(api, camera.session))
+                peak, more = max(peak, victim.gateway_bytes), more + 1
             over.set()
         await asyncio.sleep(1.0)
         left = victim.sockets
@@ -59,17 +63,24 @@ async def crowd(victim: Victim, clip: Path, subscribers: int) -> Outcome:
     outcome.check("live subscribers get every event once", complete and not any(watcher.faults for watcher in live))
     outcome.check("live subscribers stay connected", not any(watcher.reconnections for watcher in live))
     outcome.check("memory is bounded", peak - before < subscribers * _EACH_BYTES)
+    outcome.check("those who never read are cut off", left_in <= _LIVE + subscribers // 2)
     outcome.check("live subscribers are not slowed", crowded < alone + 1.0)
     outcome.check("no socket is left", left <= sockets + _LIVE)
     outcome.check("all were let in", all(one.connected for one in idle))
     outcome.figures |= {
         "subscribers": subscribers,
-        "cut_off": sum(one.connected for one in idle) + _LIVE - view["subscribers"],
+        "questions": 2 * _QUESTIONS + more,
+        "cut_off": sum(one.connected for one in idle) + _LIVE - left_in,
         "delay_s_p95_alone": round(alone, 4),
         "delay_s_p95_crowded": round(crowded, 4),
         "bytes_a_subscriber": round((peak - before) / max(1, subscribers)),
     }
     return outcome
+
+
+async def _subscribers(api: Api, session: str) -> int:
+    view = (await api.request("GET", f"/v1/sessions/{session}")).json()
+    return int(view["subscribers"])
 
 
 async def _busy(api: Api, session: str, live: list[Watcher]) -> float:
