@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
+from stream_service.answers.events import Envelope
 from stream_service.answers.fanout import Fanouts
 from stream_service.answers.log import Interrupted, LogStore, MemoryLogs
 from stream_service.answers.mqtt import Bridge
@@ -38,6 +39,7 @@ from stream_service.session.resumption import opening_of, options_of
 from stream_service.speech.activity import SileroModel
 from stream_service.speech.front import SpeechFront
 from stream_service.speech.transcriber import Transcriber
+from stream_service.tracing import spans
 from stream_service.types import QuestionSource, SessionSettings, TalkMode
 from stream_service.windows import Windower
 
@@ -104,7 +106,8 @@ async def _running(config: Config, engine: Engine) -> AsyncIterator[Gateway]:
         metrics = Metrics()
         if isinstance(logs, SqlLogs):
             metrics.watch_log(logs.is_failing)
-        maker = _Maker(config, engine, sources, fanouts, hearing, metrics)
+        traced = await stack.enter_async_context(spans(http.release()))
+        maker = _Maker(config, engine, sources, fanouts, hearing, (metrics.on_event, *traced))
         sessions = Sessions(engine, sources, maker.parts(outlasting=isinstance(logs, SqlLogs)), info)
         gateway = Gateway(
             sessions=sessions,
@@ -206,7 +209,8 @@ class _Maker:
     sources: Peers
     fanouts: Fanouts
     hearing: Callable[[], Hearing] | None
-    metrics: Metrics
+    observers: tuple[Callable[[Envelope], None], ...]
+    """Told of every event of every session."""
 
     def parts(self, *, outlasting: bool) -> Parts:
         """``outlasting``: the log outlasts this run of the server."""
@@ -223,6 +227,10 @@ class _Maker:
         windower = Windower(id, self.config.windows, first=past.windows, start=position)
         return self._session(id, options_of(past.opening), windower, past)
 
+    def _observe(self, event: Envelope) -> None:
+        for observer in self.observers:
+            observer(event)
+
     def _session(
         self, id: str, options: SessionOptions, windower: Windower, past: Interrupted | None = None
     ) -> Session:
@@ -233,7 +241,7 @@ class _Maker:
             engine=self.engine,
             windower=windower,
             hearing=None if self.hearing is None else self.hearing(),
-            journal=Journal(id, fanout, lambda: windower.position, _wall, self.metrics.on_event),
+            journal=Journal(id, fanout, lambda: windower.position, _wall, self._observe),
             settings=self.config.sessions,
             grace_s=self.config.media.grace_s,
             clock=time.monotonic,
