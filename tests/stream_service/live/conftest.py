@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
 
@@ -67,6 +68,16 @@ class Server:
             if b"engine" in Path(f"/proc/{child}/cmdline").read_bytes():
                 return int(child)
         raise AssertionError("no engine runs")
+
+    @contextmanager
+    def engine_paused(self) -> Iterator[None]:
+        """Hold the engine still, so that an answer lasts as long as a test needs."""
+        engine = self.engine()
+        os.kill(engine, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(engine, signal.SIGCONT)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop; its exit status."""

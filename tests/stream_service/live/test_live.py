@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,9 +98,10 @@ def ffmpeg(server: Server, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     errors = tmp_path / "ffmpeg.log"
     with errors.open("wb") as log:
         camera = subprocess.Popen(command, stderr=log, stdin=subprocess.DEVNULL)
-    with httpx.Client(base_url=server.url) as http:
+    with httpx.Client(base_url=server.url, timeout=60) as http:
         while http.get("/v1/sessions/ffmpeg").status_code == 404:
             assert camera.poll() is None, errors.read_text()
+            time.sleep(0.1)
     yield camera
     camera.kill()
     camera.wait()
@@ -159,10 +161,11 @@ async def test_a_guarded_server_that_is_full(model: str) -> None:
             async with subscribed(server.url, "door", token=token) as subscriber:
                 await subscriber.until("window.fused")
                 questions = "/v1/sessions/door/questions"
-                first = await http.post(questions, json={"text": "What is this?"}, headers=bearer)
-                assert first.status_code == 202
-                refused = await http.post(questions, json={"text": "And this?"}, headers=bearer)
-                assert (refused.status_code, refused.json()["code"]) == (429, "busy")
+                with server.engine_paused():  # the first answer lasts until the second question was refused
+                    first = await http.post(questions, json={"text": "What is this?"}, headers=bearer)
+                    assert first.status_code == 202
+                    refused = await http.post(questions, json={"text": "And this?"}, headers=bearer)
+                    assert (refused.status_code, refused.json()["code"]) == (429, "busy")
                 await subscriber.until("answer.done")
         assert await asyncio.to_thread(server.stop) == 0, "".join(server.output)
 

@@ -57,8 +57,8 @@ class Secure:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(30)
-        self._reader.join(10)
+        status = self.process.wait(60)
+        self._reader.join(60)
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         self.process.stdout.close()
@@ -77,7 +77,7 @@ def secure(model: str, tmp_path: Path) -> Iterator[Secure]:
 def test_https_a_ticket_and_a_log_without_secrets(secure: Secure) -> None:
     bearer = {"Authorization": f"Bearer {secure.token}"}
     wrong = "a-wrong-token-that-somebody-tries"
-    with httpx.Client(base_url=f"https://{secure.address}", verify=secure.trust) as client:
+    with httpx.Client(base_url=f"https://{secure.address}", verify=secure.trust, timeout=60) as client:
         assert client.get("/v1/sessions").status_code == 401
         assert client.get("/v1/sessions", headers={"Authorization": f"Bearer {wrong}"}).status_code == 401
         assert client.get("/v1/sessions", headers=bearer).json() == {"sessions": []}
