@@ -16,6 +16,8 @@ from typing import Any
 import torch
 
 from nano_omni import weights_dir
+from pruner import LiveModel
+from pruner.compress import AUDIO_KEEP, VIDEO_KEEP
 
 _PACKAGES = ("torch", "transformers", "numpy", "aiortc", "av")
 
@@ -35,6 +37,21 @@ def environment(device: str) -> dict[str, Any]:
         "hardware": hardware,
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+    }
+
+
+def decoding(model: LiveModel) -> dict[str, Any]:
+    """How answers are drawn from a model, and what every method compresses before its decoder."""
+    facts = model.facts
+    return {
+        "method": "greedy",
+        "max_tokens": facts.max_answer_tokens,
+        "dtype": str(model.model.stack.dtype).removeprefix("torch."),
+        "layers": facts.layers,
+        "fusion_depth": facts.fusion_depth,
+        "audio_keep": AUDIO_KEEP,
+        "video_keep": VIDEO_KEEP,
+        "system": facts.system,
     }
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from benchmarks.quality.arguments import Arguments, Job, parse
-from benchmarks.quality.candidates import Candidates, Unreachable
+from benchmarks.quality.arguments import Arguments, parse
+from benchmarks.quality.candidates import Candidates
+from benchmarks.quality.compare import comparisons, comparisons_table
+from benchmarks.quality.dumping import Dump
+from benchmarks.quality.equal import Equaliser
+from benchmarks.quality.grids import Setting
+from benchmarks.quality.jobs import Job
 from benchmarks.quality.journal import Journal, JournalError
+from benchmarks.quality.outcomes import Unreachable
 from benchmarks.quality.papers import Paper, make_paper
-from benchmarks.quality.scores import Scored, as_table, row, score
-from benchmarks.report import environment, fingerprint, model_path, print_json, progress
+from benchmarks.quality.scores import as_table, row, score
+from benchmarks.report import decoding, environment, fingerprint, model_path, print_json, progress
 from pruner import LiveModel, PrunerError
 
 
@@ -26,84 +30,117 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parse(arguments)
     torch.set_num_threads(chosen.threads)
     try:
-        result = run(chosen)
+        model = LiveModel.load(model_path(chosen.model), device=chosen.device)
+        for setting in chosen.settings:
+            result = run(chosen, setting, model)
+            print(as_table(result["rows"]))
+            if result["comparisons"]:
+                print(comparisons_table(result["comparisons"]))
+            print_json(result)
     except (PrunerError, JournalError) as error:
         print(f"benchmarks.quality: {error}", file=sys.stderr)
         return 1
-    print(as_table(result["rows"]))
-    print_json(result)
     return 0
 
 
-def run(chosen: Arguments) -> dict[str, Any]:
-    """Answer all questions with all methods, and say how well.
+def run(chosen: Arguments, setting: Setting, model: LiveModel) -> dict[str, Any]:
+    """Answer all questions of a setting with all its methods, and say how well.
 
     Raises:
-        PrunerError: the model cannot be loaded.
         JournalError: the journal belongs to another run.
     """
     began = time.monotonic()
-    directory = model_path(chosen.model)
-    setting = {
-        "split": chosen.split,
-        "windows": chosen.windows,
-        "questions": chosen.questions,
+    same = {
+        "split": setting.split,
+        "windows": setting.windows,
+        "questions": setting.questions,
         "phrasing": chosen.phrasing,
-        "weights": fingerprint(directory),
+        "weights": fingerprint(model_path(chosen.model)),
+        "decoding": decoding(model),
     }
-    journal = Journal(chosen.out, setting)
-    seeds = range(chosen.seed, chosen.seed + chosen.streams)
-    papers = [make_paper(seed, chosen.windows, chosen.split, chosen.questions, chosen.phrasing) for seed in seeds]
-    _answer(chosen, directory, journal, papers)
-    scored = [score(job, journal.outcomes(job, seeds), papers) for job in chosen.jobs]
-    if chosen.dump is not None:
-        with chosen.dump.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in dump(scored, papers))
-    head = {"bench": "quality", "split": chosen.split, "windows": chosen.windows, "seed": chosen.seed}
-    more = {"streams": chosen.streams, "model": chosen.model, **setting}
+    journal = Journal(chosen.journal(setting), same)
+    directory = chosen.survivors(setting)
+    dump = None if directory is None else Dump(directory)
+    seeds = range(chosen.seed, chosen.seed + setting.streams)
+    papers = [make_paper(seed, setting.windows, setting.split, setting.questions, chosen.phrasing) for seed in seeds]
+    _Run(model, setting, papers, journal, dump, chosen).answer()
+    scored = []
+    for job, streams in setting.rows:
+        solved = journal.solved(job)
+        set_to = solved if isinstance(solved, float) else None
+        scored.append(score(job, journal.outcomes(job, seeds[:streams]), papers[:streams], set_to=set_to))
+    if dump is not None:
+        dump.predictions(scored)
+    head = {"bench": "quality", "split": setting.split, "windows": setting.windows, "seed": chosen.seed}
+    rows = [row(one, scored[0]) for one in scored]
+    more = {"comparisons": comparisons(scored), "streams": setting.streams, "model": chosen.model, **same}
     took = {"seconds": round(time.monotonic() - began, 1), **environment(chosen.device)}
-    return {**head, "rows": _rows(scored, papers), **more, **took}
+    return {**head, "rows": rows, **more, **took}
 
 
-def dump(scored: Sequence[Scored], papers: Sequence[Paper]) -> Iterator[dict[str, Any]]:
-    """Every prediction beside the question it answers."""
-    for one in scored:
-        target = {"retention": one.job.retention, "deep_share": one.job.deep_share}
-        for said, right, paper in zip(one.predictions, one.right, papers[: len(one.right)], strict=True):
-            for prediction, mark, qa in zip(said, right, paper.asked, strict=True):
-                asked = {"seed": paper.script.seed, **asdict(qa), "right": mark}
-                yield {"policy": one.job.policy, "target": target, **asked, "predicted": asdict(prediction)}
-
-
-def _answer(chosen: Arguments, directory: Path, journal: Journal, papers: Sequence[Paper]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Run:
     """Whatever the journal does not know yet, a few streams at a time."""
-    model: LiveModel | None = None
-    for start in range(0, len(papers), chosen.batch):
-        some = papers[start : start + chosen.batch]
-        open_jobs = [job for job in chosen.jobs if any((job, one.script.seed) not in journal for one in some)]
+
+    model: LiveModel
+    setting: Setting
+    papers: Sequence[Paper]
+    journal: Journal
+    dump: Dump | None
+    chosen: Arguments
+
+    def answer(self) -> None:
+        """All rows of the setting."""
+        for start in range(0, len(self.papers), self.chosen.batch):
+            some = self.papers[start : start + self.chosen.batch]
+            left = [(job, those) for job, streams in self.setting.rows if (those := self._left(job, start, streams))]
+            if not left:
+                continue
+            candidates = Candidates(self.model, some, self.chosen.device)
+            if any(job.model is not None and self.journal.solved(job) is None for job, _ in left):
+                self._solve(candidates, some[0])
+            for job, those in left:
+                began = time.monotonic()
+                self._note(job, some, those, candidates)
+                progress(f"streams {start} to {start + len(some) - 1}: {job.key} in {time.monotonic() - began:.1f} s")
+            candidates.close()
+
+    def _left(self, job: Job, start: int, streams: int) -> list[int]:
+        """Which of a batch's streams still need this row."""
+        there = range(start, min(start + self.chosen.batch, streams))
+        return [at - start for at in there if not self._known(job, self.papers[at].script.seed)]
+
+    def _known(self, job: Job, seed: int) -> bool:
+        if (job, seed) not in self.journal:
+            return False
+        (outcome,) = self.journal.outcomes(job, [seed])
+        return self.dump is None or isinstance(outcome, Unreachable) or self.dump.holds(job, seed)
+
+    def _solve(self, candidates: Candidates, paper: Paper) -> None:
+        """Set rivals so that they equal live rows; once a run, on its first stream."""
+        open_jobs = [job for job, _ in self.setting.rows if job.model is not None and self.journal.solved(job) is None]
         if not open_jobs:
-            continue
-        model = model or LiveModel.load(directory, device=chosen.device)
-        candidates = Candidates(model, some, chosen.device)
+            return
+        equaliser = Equaliser(self.model, candidates.windows[0], paper.asked[0].text)
         for job in open_jobs:
-            began = time.monotonic()
-            _note(journal, job, some, candidates)
-            progress(f"streams {start} to {start + len(some) - 1}: {job.key} in {time.monotonic() - began:.1f} s")
-        candidates.close()
+            self.journal.solve(job, equaliser.solve(job))
 
-
-def _note(journal: Journal, job: Job, papers: Sequence[Paper], candidates: Candidates) -> None:
-    outcome = candidates.run(job)
-    for at, paper in enumerate(papers):
-        journal.add(job, paper.script.seed, outcome if isinstance(outcome, Unreachable) else outcome[at])
-
-
-def _rows(scored: Sequence[Scored], papers: Sequence[Paper]) -> list[dict[str, Any]]:
-    """The first row is the reference; others are also compared with the live form at the same retention."""
-    live = {one.job.retention: one for one in scored if one.job.policy == "live" and one.job.retention and one.count}
-    return [
-        row(one, papers, scored[0], [live[one.job.retention]] if one.job.retention in live else []) for one in scored
-    ]
+    def _note(self, job: Job, some: Sequence[Paper], those: Sequence[int], candidates: Candidates) -> None:
+        solved = self.journal.solved(job)
+        seeds = [some[at].script.seed for at in those]
+        if isinstance(solved, Unreachable):
+            for seed in seeds:
+                self.journal.add(job, seed, solved)
+            return
+        outcome = candidates.run(job, those, retention=solved)
+        if isinstance(outcome, Unreachable):
+            for seed in seeds:
+                self.journal.add(job, seed, outcome)
+            return
+        for seed, done in zip(seeds, outcome, strict=True):
+            if self.dump is not None:
+                self.dump.survivors(job, seed, done.survivors)
+            self.journal.add(job, seed, done.answered)
 
 
 if __name__ == "__main__":

@@ -5,44 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.quality.arguments import LIVE, Job
+from benchmarks.quality.jobs import LIVE, Job
+from benchmarks.quality.outcomes import Answered, Prediction, Unreachable
 from benchmarks.quality.papers import Paper, media
-from benchmarks.quality.together import answer_together
+from benchmarks.quality.survivors import NOWHERE, Ints, Survivors, depths, places
+from benchmarks.quality.together import Answer, answer_each, answer_together
+from nano_omni.world import QA
 from pruner import Ask, LiveModel, ScheduleError, Turn
 from pruner.flops import DecoderShape, prefill_flops
 from pruner.guidance import LayerPruner
-from pruner.oneshot import Prompted, assemble, reply
+from pruner.oneshot import Prompted, assemble
 from pruner.policies import Policy, make, spending
 from pruner.windows import EncodedWindow
 
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """An answer and what it took.
-
-    Attributes:
-        text: the answer.
-        retention: layer mean of the audiovisual tokens used, of those before compression.
-        flops, flops_after: of the decoder's pass over the prompt, and of its part after the question was known.
-        deep_share: mean share of the stored tokens over the deep layers; None for methods without a store.
-        alive: audiovisual tokens that entered each layer.
-    """
-
-    text: str
-    retention: float
-    flops: int
-    flops_after: int
-    deep_share: float | None
-    alive: tuple[int, ...]
+__all__ = ["Candidates", "Done"]
 
 
-@dataclass(frozen=True, slots=True)
-class Unreachable:
-    """A target outside of what the method can do here."""
+@dataclass(frozen=True)
+class Done:
+    """A method on one stream: its predictions, and who lived where."""
 
-    target: float
-    low: float
-    high: float
+    predictions: tuple[Prediction, ...]
+    survivors: Survivors
+
+    @property
+    def answered(self) -> Answered:
+        """What a journal keeps of it."""
+        counts = self.survivors.by_layer_and_window().tolist()
+        raw = self.survivors.raw.sum(axis=1).tolist()
+        return Answered(self.predictions, tuple(map(tuple, counts)), tuple(raw))
 
 
 class Candidates:
@@ -52,6 +43,9 @@ class Candidates:
         model: answers.
         papers: streams of one length.
         device: where media are made.
+
+    Attributes:
+        windows: of each stream, encoded.
     """
 
     def __init__(self, model: LiveModel, papers: Sequence[Paper], device: str) -> None:
@@ -63,7 +57,7 @@ class Candidates:
         budget = len(raw[0]) * facts.window_seconds * (facts.video_rate + facts.audio_rate)
         self._conversations = [model.open(budget=budget) for _ in papers]
         rounds = [model.encode(list(zip(self._conversations, one, strict=True))) for one in zip(*raw, strict=True)]
-        self._windows: list[Sequence[EncodedWindow]] = list(zip(*rounds, strict=True))
+        self.windows: list[Sequence[EncodedWindow]] = list(zip(*rounds, strict=True))
         self._fused = False
 
     def close(self) -> None:
@@ -71,36 +65,59 @@ class Candidates:
         for conversation in self._conversations:
             conversation.close()
 
-    def run(self, job: Job) -> list[list[Prediction]] | Unreachable:
-        """Predictions of each stream's questions."""
+    def run(
+        self,
+        job: Job,
+        those: Sequence[int] | None = None,
+        *,
+        retention: float | None = None,
+        asked: Sequence[Sequence[QA]] | None = None,
+    ) -> list[Done] | Unreachable:
+        """Answers about some of the streams.
+
+        Args:
+            job: what to run.
+            those: indices of the streams; None for all.
+            retention: for a job that is to equal a live row: what its method is set to.
+            asked: questions about each stream; None for its paper's.
+        """
+        there = range(len(self._papers)) if those is None else those
+        questions = [self._papers[at].asked if asked is None else asked[at] for at in there]
+        retention = job.retention if retention is None else retention
         try:
             if job.policy in LIVE:
-                return self._live(job)
-            policy = make(job.policy, job.retention or 1.0, self._model.facts.layers)
-            pairs = zip(self._papers, self._windows, strict=True)
-            return [self._recorded(policy, paper, windows) for paper, windows in pairs]
+                return self._live(job, retention, there, questions)
+            policy = make(job.policy, retention or 1.0, self._model.facts.layers)
+            return [self._recorded(policy, some, self.windows[at]) for at, some in zip(there, questions, strict=True)]
         except ScheduleError as error:
             return Unreachable(error.target, *error.reachable)
 
     # The live form: a question is asked, answered and taken back.
 
-    def _live(self, job: Job) -> list[list[Prediction]]:
+    def _live(
+        self, job: Job, retention: float | None, there: Sequence[int], asked: Sequence[Sequence[QA]]
+    ) -> list[Done]:
         self._fuse()
-        options = replace(LIVE[job.policy], retention=job.retention, deep_share=job.deep_share or 1.0)
-        predictions: list[list[Prediction]] = [[] for _ in self._papers]
-        for number in range(max(len(paper.asked) for paper in self._papers)):
-            there = [at for at, paper in enumerate(self._papers) if number < len(paper.asked)]
-            asks = [Ask(self._conversations[at], self._papers[at].asked[number].text, options) for at in there]
+        options = replace(LIVE[job.policy], retention=retention, deep_share=job.deep_share or 1.0)
+        predictions: list[list[Prediction]] = [[] for _ in there]
+        depth: list[list[Ints]] = [[] for _ in there]
+        for number in range(max(map(len, asked), default=0)):
+            open_streams = [one for one, some in enumerate(asked) if number < len(some)]
+            asks = [Ask(self._conversations[there[one]], asked[one][number].text, options) for one in open_streams]
             turns = self._model.guide(asks)
             self._finish(turns)
-            for at, ask, turn in zip(there, asks, turns, strict=True):
-                predictions[at].append(self._predicted(ask, turn))
+            for one, ask, turn in zip(open_streams, asks, turns, strict=True):
+                predictions[one].append(self._predicted(ask, turn))
+                layers = turn.sequences()
+                depth[one].append(depths(layers[0], layers))
                 self._model.commit(turn, published=0)
-        return predictions
+        return [
+            Done(tuple(said), self._stored(at, deep)) for at, said, deep in zip(there, predictions, depth, strict=True)
+        ]
 
     def _fuse(self) -> None:
         if not self._fused:
-            for windows in zip(*self._windows, strict=True):
+            for windows in zip(*self.windows, strict=True):
                 self._model.fuse(list(zip(self._conversations, windows, strict=True)))
             self._fused = True
 
@@ -120,41 +137,55 @@ class Candidates:
             question=len(prompt.question(ask.text)) + len(prompt.header),
             ahead=self._model.facts.fusion_depth,
         )
-        return Prediction(
-            turn.text, report.retention, flops.total, flops.after_question, report.deep_share, tuple(alive)
-        )
+        after = flops.after_question
+        return Prediction(turn.text, report.retention, flops.total, after, after, report.deep_share, tuple(alive))
+
+    def _stored(self, at: int, depth: Sequence[Ints]) -> Survivors:
+        rows = self._conversations[at].store.rows
+        here = rows.take(rows.media)
+        columns = (here.chunk, here.modality, here.place)
+        return Survivors.stack(columns, depth, self._model.facts.layers, self.windows[at])
 
     # Everything else: a recording and a question, in one pass.
 
-    def _recorded(self, policy: Policy, paper: Paper, windows: Sequence[EncodedWindow]) -> list[Prediction]:
-        model = self._model.model
-        if not paper.asked:
-            return []
+    def _recorded(self, policy: Policy, asked: Sequence[QA], windows: Sequence[EncodedWindow]) -> Done:
+        model, limit = self._model.model, self._model.facts.max_answer_tokens
+        if not asked:
+            return Done((), Survivors.stack(NOWHERE, [], model.stack.layers, windows))
         selections = policy.compress(windows)
-        prompts = [assemble(model, windows, selections, qa.text) for qa in paper.asked]
-        pruner = policy.prune(prompts[0].asked(model.stack.layers))
-        if any(pruner.drops):
-            replies = [reply(model, windows, qa.text, policy) for qa in paper.asked]
-            return [self._spent(policy, one.text, one.prompted, one.pruner) for one in replies]
-        answers = answer_together(model, prompts, pruner, limit=model.facts.max_answer_tokens)
-        return [
-            self._spent(policy, model.prompt.decode(ids), prompted, pruner)
-            for ids, prompted in zip(answers, prompts, strict=True)
+        prompts = [assemble(model, windows, selections, qa.text) for qa in asked]
+        pruners = [policy.prune(prompt.asked(model.stack.layers)) for prompt in prompts]
+        if any(any(pruner.drops) for pruner in pruners):
+            answers = answer_each(model, prompts, pruners, limit=limit)
+        else:
+            answers = answer_together(model, prompts, pruners[0], limit=limit)
+        depth = [
+            depths(prompt.media.numpy(), [rows.cpu().numpy() for rows in answer.alive])
+            for prompt, answer in zip(prompts, answers, strict=True)
         ]
+        said = [
+            self._spent(policy, answer, prompt, pruner)
+            for answer, prompt, pruner in zip(answers, prompts, pruners, strict=True)
+        ]
+        return Done(tuple(said), Survivors.stack(places(prompts[0], selections), depth, model.stack.layers, windows))
 
-    def _spent(self, policy: Policy, text: str, prompted: Prompted, pruner: LayerPruner) -> Prediction:
+    def _spent(self, policy: Policy, answer: Answer, prompted: Prompted, pruner: LayerPruner) -> Prediction:
         count = len(prompted.media)
-        spent = spending(
-            self._shape,
-            policy,
-            pruner,
-            count=count,
-            raw=prompted.raw,
-            text=len(prompted.embeddings) - count,
-            question=prompted.tail,
-        )
-        alive, left = [], count
-        for drop in pruner.drops:
-            alive.append(left)
-            left -= drop
-        return Prediction(text, spent.retention, spent.flops.total, spent.flops.after_question, None, tuple(alive))
+
+        def spent(stored: int | None) -> tuple[float, int, int]:
+            found = spending(
+                self._shape,
+                policy,
+                pruner,
+                count=count,
+                raw=prompted.raw,
+                text=len(prompted.embeddings) - count,
+                question=prompted.tail,
+                stored=stored,
+            )
+            return found.retention, found.flops.total, found.flops.after_question
+
+        retention, total, after = spent(None)
+        in_store = spent(self._model.facts.fusion_depth)[2]
+        alive = tuple(len(rows) for rows in answer.alive)
+        return Prediction(self._model.model.prompt.decode(answer.ids), retention, total, after, in_store, None, alive)

@@ -1,4 +1,4 @@
-"""Predictions on disk, so that a long run can be broken off and taken up again."""
+"""Outcomes on disk, so that a long run can be broken off and taken up again."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.arguments import Job
-from benchmarks.quality.candidates import Prediction, Unreachable
+from benchmarks.quality.jobs import Job
+from benchmarks.quality.outcomes import Answered, Outcome, Prediction, Unreachable
 
-Outcome = list[Prediction] | Unreachable
-"""What came of a job on one stream."""
+__all__ = ["Journal", "JournalError"]
 
 
 class JournalError(ValueError):
@@ -33,6 +32,7 @@ class Journal:
     def __init__(self, path: Path | None, run: dict[str, Any]) -> None:
         self._path = path
         self._outcomes: dict[tuple[str, int], Outcome] = {}
+        self._solved: dict[str, float | Unreachable] = {}
         if path is None:
             return
         if path.exists() and path.stat().st_size:
@@ -47,10 +47,17 @@ class Journal:
     def add(self, job: Job, stream: int, outcome: Outcome) -> None:
         """Note what came of a job on the stream with this seed."""
         self._outcomes[job.key, stream] = outcome
-        if isinstance(outcome, Unreachable):
-            self._append({"job": job.key, "stream": stream, "unreachable": asdict(outcome)})
-        else:
-            self._append({"job": job.key, "stream": stream, "predictions": [asdict(one) for one in outcome]})
+        kind = "unreachable" if isinstance(outcome, Unreachable) else "answered"
+        self._append({"job": job.key, "stream": stream, kind: asdict(outcome)})
+
+    def solve(self, job: Job, retention: float | Unreachable) -> None:
+        """Note what a job's method must be set to, so that a run taken up again sets it to the same."""
+        self._solved[job.key] = retention
+        self._append({"solved": job.key, **_solution(retention)})
+
+    def solved(self, job: Job) -> float | Unreachable | None:
+        """What `solve` noted; None for nothing yet."""
+        return self._solved.get(job.key)
 
     def outcomes(self, job: Job, streams: Sequence[int]) -> list[Outcome]:
         """What came of a job on each of these streams; raises KeyError where that is not known."""
@@ -68,18 +75,33 @@ class Journal:
         try:
             lines = [json.loads(line) for line in complete.splitlines()]
             found = lines[0]["run"]
-            for line in lines[1:]:
-                self._outcomes[line["job"], line["stream"]] = _outcome(line)
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise JournalError(f"{path} is not a journal of this benchmark: name another file with --out") from error
         if found != run:
             differs = ", ".join(key for key in run if found.get(key) != run[key])
             raise JournalError(f"{path} was written with another {differs}: name another file with --out")
+        try:
+            for line in lines[1:]:
+                self._take(line)
+        except (KeyError, TypeError) as error:
+            raise JournalError(f"{path} holds what no journal does: name another file with --out") from error
         if complete != whole:
             path.write_text(complete, encoding="utf-8")
 
+    def _take(self, line: dict[str, Any]) -> None:
+        if "solved" in line:
+            solution = line.get("unreachable")
+            self._solved[line["solved"]] = line["retention"] if solution is None else Unreachable(**solution)
+        elif "unreachable" in line:
+            self._outcomes[line["job"], line["stream"]] = Unreachable(**line["unreachable"])
+        else:
+            self._outcomes[line["job"], line["stream"]] = _answered(line["answered"])
 
-def _outcome(line: dict[str, Any]) -> Outcome:
-    if "unreachable" in line:
-        return Unreachable(**line["unreachable"])
-    return [Prediction(**{**one, "alive": tuple(one["alive"])}) for one in line["predictions"]]
+
+def _solution(retention: float | Unreachable) -> dict[str, Any]:
+    return {"unreachable": asdict(retention)} if isinstance(retention, Unreachable) else {"retention": retention}
+
+
+def _answered(found: dict[str, Any]) -> Answered:
+    predictions = [Prediction(**{**one, "alive": tuple(one["alive"])}) for one in found["predictions"]]
+    return Answered(tuple(predictions), tuple(map(tuple, found["survivors"])), tuple(found["raw"]))
