@@ -79,7 +79,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
 def playwright() -> Iterator[Playwright]:
     if not Path(CHROMIUM).is_file():
         pytest.fail("Debian's chromium is not installed: make system-packages")
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=60_000)
     with sync_playwright() as running:
         yield running
 
@@ -108,7 +108,7 @@ def open_page(service: Service, launch: Launch) -> Iterator[Opened]:
         *flags: str, url: str = service.url, script: str = "", permissions: list[str] | None = None, **options: Any
     ) -> Page:
         context = launch(*flags).new_context(permissions=permissions, **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         if script:
             context.add_init_script(script)

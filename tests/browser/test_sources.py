@@ -137,7 +137,7 @@ def test_ffmpeg_is_the_camera_and_others_only_follow(second_camera: str, open_pa
         expect_answer(entry)
         received: list[dict[str, Any]] = []
         while not received or received[-1]["type"] != "answer.done":
-            received.append(json.loads(subscriber.recv(timeout=20)))
+            received.append(json.loads(subscriber.recv(timeout=60)))
     assert [event["seq"] for event in received] == list(range(1, len(received) + 1))
     windows = [event for event in received if event["type"] == "window.fused"]
     assert len(windows) >= 2
