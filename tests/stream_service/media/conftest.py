@@ -28,7 +28,12 @@ class Clock:
 
     async def reach(self, t: float) -> None:
         self._start = self._start if self._start is not None else time.monotonic()
-        await asyncio.sleep(max(0.0, self._start + t - time.monotonic()))
+        await asyncio.sleep(max(0.0, t - self.now))
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start; 0 before it."""
+        return 0.0 if self._start is None else time.monotonic() - self._start
 
 
 class Flashes(MediaStreamTrack):
@@ -128,7 +133,7 @@ class Camera:
     """An aiortc peer that publishes like a browser."""
 
     def __init__(self, *, video: bool = True, audio: bool = True, size: tuple[int, int] = (320, 240)) -> None:
-        clock = Clock()
+        self.clock = clock = Clock()
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.flashes = Flashes(clock, size)
         if audio:
@@ -145,6 +150,28 @@ class Camera:
         await self.connection.setRemoteDescription(RTCSessionDescription(published.answer, "answer"))
         return published
 
+    def watch_lateness(self) -> list[float]:
+        """From now on, by how much each packet leaves after its moment, in seconds.
+
+        aiortc's sender reports take the time of sending for that of the media, so these are their errors, too.
+        """
+        late: list[float] = []
+        transports = {sender.transport for sender in self.connection.getSenders()}
+        kinds = {sender._ssrc: sender.kind for sender in self.connection.getSenders()}
+        first: dict[int, int] = {}
+        for transport in transports:
+
+            async def noted(packet: bytes, send: Any = transport._send_rtp) -> None:
+                await send(packet)
+                stamp, ssrc = (int.from_bytes(packet[at : at + 4], "big") for at in (4, 8))
+                if ssrc in kinds and packet[1] & 0x7F not in range(64, 96):  # RTP, not RTCP (RFC 5761 §4)
+                    rate = 48_000 if kinds[ssrc] == "audio" else 90_000
+                    media = (stamp - first.setdefault(ssrc, stamp)) % 2**32 / rate
+                    late.append(self.clock.now - media)
+
+            transport._send_rtp = noted
+        return late
+
     async def close(self) -> None:
         await self.connection.close()
 
@@ -152,7 +179,7 @@ class Camera:
 @pytest.fixture
 async def peers() -> AsyncIterator[Peers]:
     """Ingest on this host's own addresses, impatient enough for tests."""
-    made = Peers(MediaSettings(silence_s=1.0, connect_s=5.0), (32, 32))
+    made = Peers(MediaSettings(silence_s=2.0, connect_s=30.0), (32, 32))
     yield made
     await made.stop()
 

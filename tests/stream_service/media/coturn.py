@@ -43,7 +43,7 @@ class Coturn:
 
     def settings(self, **more: Any) -> MediaSettings:
         return MediaSettings(
-            turn_urls=(self.url,), turn_secret=SecretStr(SECRET), bind=("127.0.0.1",), silence_s=1.0, **more
+            turn_urls=(self.url,), turn_secret=SecretStr(SECRET), bind=("127.0.0.1",), silence_s=2.0, **more
         )
 
     def relayed(self, port: int) -> bool:
