@@ -49,7 +49,7 @@ test: system-packages check ## Everything that runs without a GPU: what CI runs
 	$(BIN)/pytest -m "not gpu" $(ARGS)
 
 bench-quality: $(VENV)/.dev ## Accuracy of the pruning policies on SceneQA
-	$(BIN)/python -m benchmarks.quality $(ARGS)
+	$(BIN)/python -m benchmarks.quality $(if $(ARGS),$(ARGS),--grid reduced)
 
 bench-live: $(VENV)/.dev system-packages ## Spoken questions over real WebRTC
 	$(BIN)/python -m benchmarks.live $(ARGS)
