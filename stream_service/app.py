@@ -190,7 +190,7 @@ async def _bridge(config: Config, logs: LogStore, gateway: Gateway) -> AsyncIter
     def names() -> list[str]:
         return [session.options.name for session in gateway.sessions.all() if session.options.name is not None]
 
-    bridge = Bridge(config.mqtt, logs, ask=ask, names=names, release=http.release())
+    bridge = Bridge(config.mqtt, logs, ask=ask, names=names, count=gateway.metrics.on_error, release=http.release())
     gateway.metrics.watch_broker(lambda: bridge.connected)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(bridge.run(), name="mqtt")

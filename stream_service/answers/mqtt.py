@@ -56,6 +56,7 @@ class Bridge:
         feed: where events come from.
         ask: takes a question for the session of this name or id; raises what the service refuses.
         names: the names of the living sessions.
+        count: told the code of the error by which a question is refused.
         release: this program's version, for Home Assistant.
     """
 
@@ -66,6 +67,7 @@ class Bridge:
         *,
         ask: Callable[[str, str], object],
         names: Callable[[], Iterable[str]],
+        count: Callable[[str], None],
         release: str,
     ) -> None:
         assert settings.host is not None
@@ -74,6 +76,7 @@ class Bridge:
         self._feed = feed
         self._ask = ask
         self._names = names
+        self._count = count
         self._release = release
         self._topics = Topics(settings.prefix)
         self._publisher = f"mqtt {settings.prefix} at {settings.host}:{settings.port}"
@@ -189,6 +192,7 @@ class Bridge:
                 id = asking.id
                 self._ask(session, asking.text)
         except OmniDropError as error:
+            self._count(error.code)
             return self._topics.refusal(session, error, id)
         return None
 

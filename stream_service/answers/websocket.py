@@ -9,6 +9,7 @@ server's (``server.ping_s``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from datetime import datetime
 from enum import IntEnum
@@ -33,10 +34,15 @@ class CloseCode(IntEnum):
     LOG_TRIMMED = 4410
 
 
-async def serve(websocket: WebSocket, session: str, fanout: Fanout | None, after: int, now: datetime) -> None:
-    """Accept the socket and send every event after number ``after`` until one side leaves."""
+async def serve(
+    websocket: WebSocket, session: str, fanout: Fanout | None, after: int, now: datetime, count: Callable[[str], None]
+) -> None:
+    """Accept the socket and send every event after number ``after`` until one side leaves.
+
+    ``count`` is told the code of the error with which a subscriber is refused.
+    """
     await websocket.accept()
-    line = _Line(websocket, session, now)
+    line = _Line(websocket, session, now, count)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(line.send, fanout, after, tasks.cancel_scope)
         # What the client sends has no meaning here; reading it is how its leaving is noticed.
@@ -48,10 +54,11 @@ async def serve(websocket: WebSocket, session: str, fanout: Fanout | None, after
 class _Line:
     """The sending side of one accepted socket."""
 
-    def __init__(self, websocket: WebSocket, session: str, now: datetime) -> None:
+    def __init__(self, websocket: WebSocket, session: str, now: datetime, count: Callable[[str], None]) -> None:
         self._websocket = websocket
         self._session = session
         self._now = now
+        self._count = count
 
     async def send(self, fanout: Fanout | None, after: int, scope: anyio.CancelScope) -> None:
         """Send until the session is over, nothing can follow or the client has left; then leave ``scope``."""
@@ -96,5 +103,6 @@ class _Line:
             remedy=remedy,
             resume_after=resume,
         )
+        self._count(code)
         await self._websocket.send_text(error.model_dump_json())
         await self._websocket.close(close, message)

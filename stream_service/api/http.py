@@ -21,7 +21,7 @@ def create(gateway: Gateway) -> FastAPI:
     problems.install(app, gateway.metrics.on_error)
     if gateway.page is not None:
         app.mount("/", Page(directory=gateway.page, html=True), name="page")
-    app.add_middleware(BoundedBody, limit=gateway.server.max_body_bytes)
+    app.add_middleware(BoundedBody, limit=gateway.server.max_body_bytes, count=gateway.metrics.on_error)
     if gateway.server.allowed_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -10,11 +12,15 @@ from stream_service.errors import TooLarge
 
 
 class BoundedBody:
-    """ASGI middleware: reads the body first (all bodies here are small), and answers 413 past ``limit`` bytes."""
+    """ASGI middleware: reads the body first (all bodies here are small), and answers 413 past ``limit`` bytes.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    ``count`` is told the code of that error.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, count: Callable[[str], None]) -> None:
         self._app = app
         self._limit = limit
+        self._count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -29,6 +35,7 @@ class BoundedBody:
                 f"The request body has more than {self._limit:,} bytes.",
                 remedy="Send less; the operator can raise server.max_body_bytes.",
             )
+            self._count(error.code)
             await problem_of(error)(scope, receive, send)
             return
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]

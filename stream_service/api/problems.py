@@ -77,6 +77,7 @@ def install(app: FastAPI, count: Callable[[str], None]) -> None:
     @app.exception_handler(HTTPException)
     async def theirs(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
+        count(status.name.lower())
         remedy = _REMEDIES.get(status, "Check the request against GET /openapi.json.")
         detail = f"{request.method} {request.url.path[:200]}: {status.phrase.lower()}."
         return problem(status, status.name.lower(), detail, remedy, headers=dict(error.headers or {}))
@@ -86,11 +87,14 @@ def install(app: FastAPI, count: Callable[[str], None]) -> None:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
         remedy = f"Correct {field}; GET /openapi.json describes it."
+        count(InvalidInput.code)
         return problem_of(InvalidInput(f"{field}: {first['msg']}.", field=field, remedy=remedy))
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
-        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        count("internal")
+        ids = {"session": request.path_params.get("session"), "question": request.path_params.get("question")}
+        _log.error("%s %s failed", request.method, request.url.path, exc_info=error, extra=ids)
         return problem(
             500, "internal", "Something went wrong in the server.", "Try again; tell the operator if it stays."
         )

@@ -172,7 +172,7 @@ async def subscribe(websocket: WebSocket, session: str, after: Annotated[int, Qu
     found = its.sessions.find(session)
     id = session if found is None else found.id
     with its.quotas.subscribing(client_of(websocket)):
-        await answers.serve(websocket, id, await its.fanouts.find(id), after, its.wall())
+        await answers.serve(websocket, id, await its.fanouts.find(id), after, its.wall(), its.metrics.on_error)
 
 
 def _view(its: Gateway, session: Session) -> SessionView:

@@ -71,7 +71,9 @@ class Targets:
         documented = app.openapi()["paths"].items()
         self._operations = [(method, path) for path, methods in documented for method in methods if "whip" not in path]
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)
-        self._bridge = Bridge(MqttSettings(host="127.0.0.1"), _NoFeed(), ask=self._ask, names=lambda: [], release="0")
+        self._bridge = Bridge(
+            MqttSettings(host="127.0.0.1"), _NoFeed(), ask=self._ask, names=list, count=str, release="0"
+        )
         self._client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
         await self._open()
         return self

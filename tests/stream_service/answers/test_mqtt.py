@@ -58,6 +58,7 @@ class Service:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
+        self.refused: list[str] = []
 
     def ask(self, key: str, text: str) -> None:
         if key != "porch":
@@ -69,11 +70,13 @@ class Service:
 async def bridged(
     broker: Mosquitto, logs: SqlLogs, service: Service | None = None, **settings: Any
 ) -> AsyncIterator[Bridge]:
+    service = service or Service()
     bridge = Bridge(
         MqttSettings(host="127.0.0.1", port=broker.port, **settings),
         logs,
-        ask=(service or Service()).ask,
+        ask=service.ask,
         names=lambda: ["porch"],
+        count=service.refused.append,
         release="1.2",
     )
     async with asyncio.TaskGroup() as tasks:
@@ -178,6 +181,7 @@ async def test_questions_come_in_and_what_is_none_is_answered_on_errors(
     assert service.asked == [("porch", "What is this?"), ("porch", "And that?"), ("porch", "Last?")]
     codes = [event["code"] for event in listener.events("omnidrop/porch/errors")]
     assert codes == ["invalid_input", "invalid_question", "invalid_question"]
+    assert service.refused == ["invalid_input", "invalid_question", "not_found", "invalid_question"]
     (unknown,) = listener.events("omnidrop/cellar/errors")
     assert (unknown["code"], unknown["id"], unknown["remedy"]) == ("not_found", "q9", "Check the name.")
 
@@ -226,7 +230,7 @@ async def test_tls_and_password(
             refused = {"password": "hunter2hunter2"} | settings | wrong
             bridge = Bridge(
                 MqttSettings.model_validate({"host": "127.0.0.1", "port": broker.port} | refused),
-                logs, ask=Service().ask, names=list, release="1.2",
+                logs, ask=Service().ask, names=list, count=str, release="1.2",
             )  # fmt: skip
             running = asyncio.create_task(bridge.run())
             async with asyncio.timeout(60):
@@ -248,7 +252,7 @@ async def test_tls_and_password(
 async def test_certificates_that_cannot_be_read_stop_the_start(logs: SqlLogs, tmp_path: Path) -> None:
     settings = MqttSettings(host="127.0.0.1", tls=True, ca_file=tmp_path / "missing.pem")
     with pytest.raises(StartupError, match="cannot be read"):
-        Bridge(settings, logs, ask=Service().ask, names=list, release="1.2")
+        Bridge(settings, logs, ask=Service().ask, names=list, count=str, release="1.2")
 
 
 async def test_a_log_that_is_away_for_a_while_does_not_end_the_bridge(

@@ -34,6 +34,10 @@ class Wire:
         self.sent.append(message)
 
 
+def nobody(code: str) -> None:
+    """Refusals are counted through the routes."""
+
+
 def publish(fanout: Fanout, count: int) -> None:
     for _ in range(count):
         seq = fanout.log.last + 1
@@ -47,7 +51,7 @@ async def settle() -> None:
 
 async def test_a_subscriber_that_stops_reading_is_closed_with_1013() -> None:
     fanout, wire = Fanout(MemoryLog(100), queue=3), Wire()
-    serving = asyncio.create_task(answers.serve(wire.socket, "s", fanout, 0, wall()))
+    serving = asyncio.create_task(answers.serve(wire.socket, "s", fanout, 0, wall(), nobody))
     await settle()
     publish(fanout, 1)
     await settle()
@@ -63,7 +67,7 @@ async def test_a_subscriber_that_stops_reading_is_closed_with_1013() -> None:
 async def test_a_server_that_restarts_says_so() -> None:
     fanout, wire = Fanout(MemoryLog(100), queue=3), Wire()
     wire.writable.set()
-    serving = asyncio.create_task(answers.serve(wire.socket, "s", fanout, 0, wall()))
+    serving = asyncio.create_task(answers.serve(wire.socket, "s", fanout, 0, wall(), nobody))
     await settle()
     fanout.interrupt()
     await serving
@@ -73,7 +77,7 @@ async def test_a_server_that_restarts_says_so() -> None:
 async def test_a_client_that_leaves_while_being_sent_to_is_no_error() -> None:
     fanout, wire = Fanout(MemoryLog(100), queue=3), Wire()
     publish(fanout, 2)
-    serving = asyncio.create_task(answers.serve(wire.socket, "s", fanout, 0, wall()))
+    serving = asyncio.create_task(answers.serve(wire.socket, "s", fanout, 0, wall(), nobody))
     await settle()
     wire.gone = True
     wire.writable.set()
@@ -85,5 +89,5 @@ async def test_a_mistake_of_ours_is_not_swallowed(monkeypatch: pytest.MonkeyPatc
     fanout, wire = Fanout(MemoryLog(100), queue=3), Wire()
     monkeypatch.setattr(fanout, "subscribe", lambda after: 1 / 0)
     with pytest.raises(BaseExceptionGroup) as raised:
-        await answers.serve(wire.socket, "s", fanout, 0, wall())
+        await answers.serve(wire.socket, "s", fanout, 0, wall(), nobody)
     assert raised.group_contains(ZeroDivisionError)

@@ -119,10 +119,30 @@ def test_a_mistake_of_ours_is_a_problem_too(service: Service, monkeypatch: pytes
     assert "secret" not in answer.text
 
 
-def test_metrics_count_what_clients_were_told(service: Service) -> None:
+def test_metrics_count_what_clients_were_told(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = serve(max_body_bytes=4096)
+    service.client.get("/v1/sessions/nobody")
+    service.client.get("/v1/nowhere")
+    service.client.get("/whip")
+    service.client.post("/v1/sessions/nobody/questions", content="{")
+    service.client.post("/v1/sessions/nobody/questions", content="x" * 5000)
+    with service.subscribe("/v1/sessions/nobody/answers") as socket:
+        socket.receive_text()
+    with pytest.raises(WebSocketDenialResponse), service.subscribe("/v1/sessions/a/answers", {"origin": "null"}):
+        pass
+    monkeypatch.setattr(service.sessions, "get", None)  # a mistake of ours
+    service.client._transport.raise_server_exceptions = False  # type: ignore[attr-defined]
     service.client.get("/v1/sessions/nobody")
     lines = service.client.get("/metrics").text.splitlines()
-    assert 'omnidrop_errors_total{code="not_found"} 1.0' in lines
+    told = [line for line in lines if line.startswith("omnidrop_errors_total{")]
+    assert {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in told} == {
+        "not_found": 3,
+        "method_not_allowed": 1,
+        "invalid_input": 1,
+        "too_large": 1,
+        "forbidden": 1,
+        "internal": 1,
+    }
     assert 'omnidrop_sessions{state="live"} 0.0' in lines
 
 
