@@ -33,7 +33,7 @@ class Metrics:
         self._count_speech_and_sources()
         self._count_trouble()
         self._gauge()
-        self._source_totals: dict[str, Mapping[str, float]] = {}
+        self._source_totals: dict[str, int] = {}
 
     def _count_windows(self) -> None:
         into = self.registry
@@ -76,7 +76,9 @@ class Metrics:
         )
         self._from_sources = {
             "frames": Counter("omnidrop_source_frames_total", "Frames received", registry=into),
-            "dropped": Counter("omnidrop_source_dropped_total", "Frames and sound not usable", registry=into),
+            "dropped": Counter(
+                "omnidrop_source_dropped_total", "Frames and sound not usable, or not decoded", registry=into
+            ),
             "packets_received": Counter("omnidrop_source_packets_total", "Packets received", registry=into),
             "packets_lost": Counter("omnidrop_source_packets_lost_total", "Packets lost", registry=into),
         }
@@ -171,13 +173,13 @@ class Metrics:
         """Set how many asyncio tasks the gateway has: what grows without end is a leak."""
         self._tasks.set(count)
 
-    def on_sources(self, totals: Mapping[str, Mapping[str, float]]) -> None:
-        """Count what the sources of the living sessions have received since the last call."""
-        for session, now in totals.items():
-            before = self._source_totals.get(session, {})
-            for key, counter in self._from_sources.items():
-                counter.inc(max(0.0, now.get(key, 0.0) - before.get(key, 0.0)))
-        self._source_totals = {session: dict(now) for session, now in totals.items()}
+    def on_sources(self, totals: Mapping[str, int]) -> None:
+        """Count what all sources so far have brought beyond what they had at the last call."""
+        for key, counter in self._from_sources.items():
+            before = self._source_totals.get(key, 0)
+            now = max(before, totals.get(key, 0))  # a packet counted as lost may yet arrive, but a counter never falls
+            counter.inc(now - before)
+            self._source_totals[key] = now
 
     def exposition(self, stats: EngineStats) -> bytes:
         """The text that a Prometheus server reads, with the gauges set from ``stats``."""

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from stream_service import metrics
-from stream_service.api.gateway import Gateway, gateway_of, source_of
+from stream_service.api.gateway import Gateway, gateway_of
 from stream_service.api.guard import GuardedRoute, needs
 from stream_service.api.tokens import Scope
 from stream_service.errors import EngineUnavailable
@@ -42,5 +42,5 @@ async def prometheus(its: Its) -> Response:
     its.metrics.on_sessions(Counter(session.state.value for session in its.sessions.all()))
     its.metrics.on_subscribers(sum(session.journal.subscribers for session in its.sessions.all()))
     its.metrics.on_tasks(len(asyncio.all_tasks()))
-    its.metrics.on_sources({session.id: source_of(its, session.id) for session in its.sessions.all()})
+    its.metrics.on_sources(its.sources.totals())
     return Response(its.metrics.exposition(await its.engine.stats()), media_type=metrics.CONTENT_TYPE)

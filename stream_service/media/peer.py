@@ -46,8 +46,14 @@ class Peer:
     """
 
     def __init__(
-        self, settings: MediaSettings, offer: Offer, clock: StreamClock, monotonic: Callable[[], float]
+        self,
+        session: str,
+        settings: MediaSettings,
+        offer: Offer,
+        clock: StreamClock,
+        monotonic: Callable[[], float],
     ) -> None:
+        self._session = session
         self._settings = settings
         self._offer = offer
         self._clock = clock
@@ -186,7 +192,7 @@ class Peer:
                     await asyncio.sleep(_CHECK_S)
                     intake.check()
         except* Exception:  # a fault of ours must not stay silent, and unread tracks would queue without bound
-            _log.exception("A source's media could not be taken in.")
+            _log.exception("a source's media could not be taken in", extra={"session": self._session})
             reason = "its media could not be taken in"
             await self._connection.close()
         intake.lose(reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -40,6 +41,7 @@ class Peers:
         self._frame_size = frame_size
         self._monotonic = monotonic
         self._sources: dict[str, _Source] = {}
+        self._gone: Counter[str] = Counter()
 
     def resume(self, session: str, position: float) -> None:
         """A session goes on at stream second ``position``; its source, lost with an earlier run, may come back."""
@@ -59,7 +61,7 @@ class Peers:
         checked = read_offer(offer, self._settings.max_sdp_bytes)
         source = self._sources.setdefault(session, _Source(StreamClock(self._monotonic)))
         async with source.lock:
-            peer = Peer(self._settings, checked, source.clock, self._monotonic)
+            peer = Peer(session, self._settings, checked, source.clock, self._monotonic)
             try:
                 answer = await peer.answer()
                 if source.peer is not None and self._sources.get(session) is source:
@@ -71,6 +73,7 @@ class Peers:
                 if source.peer is None and not source.resumed and self._sources.get(session) is source:
                     del self._sources[session]
                 raise
+            self._gone.update(_received(source))
             sink.on_tracks(video=Track.VIDEO in peer.tracks, audio=Track.AUDIO in peer.tracks)
             source.intake = Intake(
                 self._settings,
@@ -112,11 +115,18 @@ class Peers:
         """Close a session's source and forget its clock; the sink hears nothing more. No error if there is none."""
         source = self._sources.pop(session, None)
         if source is not None and source.peer is not None:
+            self._gone.update(_received(source))
             await source.peer.close()
 
     async def stop(self) -> None:
         """Close all sources."""
         await asyncio.gather(*(self.end(session) for session in list(self._sources)))
+
+    def totals(self) -> dict[str, int]:
+        """What all sources so far, also those that are gone, have brought: frames, packets_received, packets_lost, and
+        dropped (out of order, too large, too many, or not decoded).
+        """
+        return dict(sum((_received(source) for source in self._sources.values()), self._gone.copy()))
 
     def stats(self, session: str) -> dict[str, float]:
         """Counters of a session's present source.
@@ -162,3 +172,16 @@ class Peers:
         if source is None or source.peer is None:
             raise NotFound(f"no source publishes to {session!r}", remedy="POST an offer first.")
         return source.peer
+
+
+def _received(source: _Source) -> Counter[str]:
+    """What a session's present source has brought."""
+    if source.peer is None or source.intake is None:
+        return Counter()
+    reception, counts = source.peer.reception().values(), source.intake.counts
+    return Counter(
+        frames=counts.frames,
+        dropped=counts.dropped + source.peer.undecoded(),
+        packets_received=sum(one.received for one in reception),
+        packets_lost=sum(one.lost for one in reception),
+    )

@@ -246,3 +246,6 @@ class FakeSources:
 
     def stats(self, session: str) -> dict[str, float]:
         return {"frames": 60.0}
+
+    def totals(self) -> dict[str, int]:
+        return {"frames": 60 * len(self.sinks), "dropped": 2}

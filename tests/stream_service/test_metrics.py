@@ -4,6 +4,15 @@ from stream_service.metrics import Metrics
 from stream_service.types import EngineStats
 
 
+def test_a_counter_never_falls_when_a_lost_packet_arrives_after_all() -> None:
+    metrics = Metrics()
+    for lost in (3, 2, 4):
+        metrics.on_sources({"frames": 10, "packets_lost": lost})
+    told = metrics.exposition(EngineStats(0, 0, 0, 0.0, 0))
+    assert b"omnidrop_source_packets_lost_total 4.0" in told
+    assert b"omnidrop_source_frames_total 10.0" in told
+
+
 def test_the_metrics_tell_whether_the_log_and_the_broker_are_there() -> None:
     metrics, failing, connected = Metrics(), [True], [False]
     metrics.watch_log(lambda: failing[0])

@@ -187,7 +187,11 @@ async def test_sessions_do_not_feel_each_other(peers: Peers, camera: MakeCamera,
     await leaving.publish(peers, "b", other)
     await other.until(lambda seen: len(seen.frames) >= 5)
     await leaving.close()
+    before = peers.totals()
     await peers.end("b")
+    after = peers.totals()
+    assert after["frames"] >= before["frames"] >= 5
+    assert after["packets_received"] >= before["packets_received"] > 5
     heard = len(listener.frames)
     await listener.until(lambda seen: len(seen.frames) >= heard + 10)
     assert listener.told == [(True, False)]
