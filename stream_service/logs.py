@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 from typing import Literal
 
 LogFormat = Literal["text", "json"]
+_TALKATIVE = ("uvicorn.error", "websockets", "aiortc.rtcpeerconnection")
+"""Loggers that tell at debug what was sent: answers in words, ICE passwords."""
 _IDS = ("session", "question", "client")
 # Credentials as they stand in addresses and headers; libraries log both (uvicorn at info, websockets at debug).
 _SECRETS = re.compile(
-    r"((?:ticket|token|password|credential)=['\"]?|bearer |basic )[^\s&'\"]+|(://[^\s/:@]+:)[^\s/@]+(?=@)",
+    r"((?:ticket|token|password|credential)=['\"]?|ice-pwd:|bearer |basic )[^\s&'\"]+|(://[^\s/:@]+:)[^\s/@]+(?=@)",
     re.IGNORECASE,
 )
 
@@ -27,11 +29,15 @@ def redact(text: str) -> str:
 
 
 class TextFormatter(logging.Formatter):
-    """``LEVEL logger: message [session=…]``; a time of day is the supervisor's to add."""
+    """``LEVEL logger: message [session=…]``; a time of day is the supervisor's to add.
+
+    A message stays in its line, whatever a client put into it.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         ids = " ".join(f"{name}={value}" for name, value in _ids(record).items())
-        line = f"{record.levelname} {record.name}: {record.getMessage()}{f' [{ids}]' if ids else ''}"
+        said = "".join(one if one.isprintable() else repr(one)[1:-1] for one in record.getMessage())
+        line = f"{record.levelname} {record.name}: {said}{f' [{ids}]' if ids else ''}"
         return redact("\n".join([line, *_traceback(self, record)]))
 
 
@@ -56,6 +62,8 @@ def configure(level: str, style: LogFormat) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelName(level.upper())))
 
 
 def _ids(record: logging.LogRecord) -> dict[str, str]:

@@ -75,7 +75,8 @@ async def spans(release: str) -> AsyncIterator[Sequence[Callable[[events.Envelop
     finally:
         ending = asyncio.create_task(asyncio.to_thread(provider.shutdown))
         await asyncio.wait({ending}, timeout=_GOODBYE_S)
-        exporter.shutdown()  # it would go on trying
+        if not ending.done():
+            exporter.shutdown()  # it would go on trying
         await ending
 
 

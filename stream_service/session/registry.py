@@ -273,6 +273,6 @@ class Sessions:
         try:
             await session.run()
         except Exception:  # whatever went wrong in one session must not reach the others
-            _log.exception("session %s failed", session.id)
+            _log.exception("a session failed", extra={"session": session.id})
             session.fail()
             self._close_soon(session.id, "an internal error")

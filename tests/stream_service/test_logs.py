@@ -3,10 +3,11 @@
 import json
 import logging
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from stream_service.logs import JsonFormatter, TextFormatter, redact
+from stream_service.logs import JsonFormatter, TextFormatter, configure, redact
 
 
 def record(message: str, *arguments: object, **ids: str) -> logging.LogRecord:
@@ -50,6 +51,38 @@ def test_a_text_line_is_for_people() -> None:
     assert TextFormatter().format(failed()).splitlines()[-1] == "ValueError: no route to /v1/x?ticket=***"
 
 
+def test_a_client_cannot_write_a_line_of_its_own() -> None:
+    said = record("GET %s failed", "/v1/a\nERROR stream_service.x: stolen\x1b[2J")
+    assert TextFormatter().format(said).splitlines() == [
+        r"WARNING stream_service.x: GET /v1/a\nERROR stream_service.x: stolen\x1b[2J failed"
+    ]
+    assert "\n" not in JsonFormatter().format(said)
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """Logging as pytest left it."""
+    loggers = [logging.getLogger(name) for name in (None, "uvicorn.error", "websockets", "aiortc.rtcpeerconnection")]
+    before = [(logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, (level, handlers) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+@pytest.mark.parametrize(("level", "talks"), [("debug", True), ("info", True), ("error", False)])
+@pytest.mark.usefixtures("restored")
+def test_what_is_sent_is_not_told_at_any_level(level: str, talks: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    configure(level, "json")
+    for name in ("uvicorn.error", "websockets.server", "aiortc.rtcpeerconnection"):
+        logging.getLogger(name).debug("> TEXT %s", "a red circle")
+        logging.getLogger(name).info("connection open")
+    logging.getLogger("stream_service").debug("for developers")
+    told = capsys.readouterr().err
+    assert "circle" not in told
+    assert (told.count("connection open"), "for developers" in told) == (3 * talks, level == "debug")
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [
@@ -59,6 +92,7 @@ def test_a_text_line_is_for_people() -> None:
         ("open https://192.0.2.2:8080/#token=SECRET now", "#token=*** now"),
         ("postgresql+asyncpg://me:SECRET@db/omnidrop", "://me:***@db/omnidrop"),
         ("turn password='SECRET' refused", "password='***' refused"),
+        ("a=ice-ufrag:me\r\na=ice-pwd:SECRET\r\na=mid:0", "a=ice-pwd:***\r\na=mid:0"),
     ],
 )
 def test_secrets_are_left_out(said: str, told: str) -> None:
