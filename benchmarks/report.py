@@ -8,8 +8,9 @@ import os
 import platform
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def environment(device: str) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": hardware,
         "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "versions": {"python": platform.python_version()} | _versions(),
     }
 
 
@@ -84,6 +85,15 @@ def print_json(result: Mapping[str, Any]) -> None:
 def progress(line: str) -> None:
     """What happens meanwhile, on the error stream: the output stays clean."""
     print(line, file=sys.stderr, flush=True)
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that matter; a machine that only measures speed has none for media."""
+    found = {}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _processor() -> str:

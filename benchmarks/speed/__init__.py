@@ -1,4 +1,5 @@
 """Times and ratios of every stage of the pruner, all of one run: `python -m benchmarks.speed`.
 
-A row module has one function `rows(bench) -> list[Row]`; `__main__.MODULES` names them in their order.
+A measurement is a module in `measures/` with a function `rows(bench) -> list[Row]`, entered in `measures.measures`; a
+ratio with a target is an entry of `targets`.
 """

@@ -2,104 +2,154 @@
 
 from __future__ import annotations
 
-import argparse
+import gc
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
 from typing import Any
 
 import torch
 
-from benchmarks.report import environment, fingerprint, model_path, print_json, progress, table
-from benchmarks.speed import age, cold, memory, window
-from benchmarks.speed.bench import Bench, Row
-from pruner import LiveModel, PrunerError
+from benchmarks.report import environment, fingerprint, model_path, print_json, progress
+from benchmarks.speed.arguments import Arguments, parse
+from benchmarks.speed.bench import Bench, Setting
+from benchmarks.speed.floors import Rates
+from benchmarks.speed.journal import Entry, Journal, JournalError
+from benchmarks.speed.measures import Measure, measures, rates
+from benchmarks.speed.plot import draw
+from benchmarks.speed.report import as_json, as_line, as_text
+from benchmarks.speed.shapes import SHAPES, build
+from benchmarks.speed.stopwatch import clocks
+from pruner import PrunerError
+from pruner.families.omni import OmniModel
 
-MODULES: dict[str, Callable[[Bench], list[Row]]] = {one.NAME: one.rows for one in (window, cold, memory, age)}
-_BUDGET = 2048
-"""`engine.budget` of configs/nano.yaml."""
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+class TookTooLong(RuntimeError):
+    """A measurement was given up."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run; returns the exit status: 0 done, 1 the model cannot be used."""
-    chosen = _parser().parse_args(arguments)
+    """Run; returns the exit status: 0 done, 1 a model or the journal cannot be used, or a measurement failed."""
+    chosen = parse(arguments)
     torch.set_num_threads(chosen.threads)
     try:
-        model = LiveModel.load(model_path(chosen.model), device=chosen.device, dtype=_DTYPES[chosen.dtype])
-        bench = Bench(
-            model,
-            budget=chosen.budget,
-            repeats=chosen.repeats,
-            minutes=chosen.minutes,
-            retention=chosen.retention,
-        )
-        rows = list(_measure(bench, chosen.rows))
-    except PrunerError as error:
+        journal = Journal(chosen.out, None) if chosen.report else run(chosen)
+    except (PrunerError, JournalError) as error:
         print(f"benchmarks.speed: {error}", file=sys.stderr)
         return 1
-    print(table(["figure", "value", "target", "parts"], [_cells(row) for row in rows], left=(0, 3)))
-    setting = {name: getattr(chosen, name) for name in ("model", "device", "dtype", "budget", "repeats")}
-    weights = {"weights": fingerprint(model_path(chosen.model))}
-    print_json(
-        {"bench": "speed", "rows": [_as_json(row) for row in rows]} | setting | weights | environment(chosen.device)
-    )
-    return 0
+    print(as_text(journal))
+    if chosen.plot is not None:
+        draw(journal, chosen.plot)
+    result = as_json(journal)
+    print_json(result)
+    return 1 if result["failed"] else 0
 
 
-def _measure(bench: Bench, names: Sequence[str]) -> list[Row]:
-    found = []
-    for name in names:
-        progress(f"measuring {name}")
-        found += MODULES[name](bench)
-    return found
+def run(chosen: Arguments) -> Journal:
+    """Measure whatever the journal does not know yet.
+
+    Raises:
+        PrunerError: a model cannot be loaded.
+        JournalError: the journal belongs to another run.
+    """
+    journal, known = Journal(chosen.out, _run(chosen)), measures(chosen.minutes)
+    for setting in chosen.settings:
+        missing = [name for name in chosen.measures if _is_missing(journal, setting.name, name, retry=chosen.retry)]
+        if not missing:
+            continue
+        progress(f"{setting.name}: making the model")
+        bench = Bench(_load(setting.name, chosen), setting)
+        bench.rates = _rates(journal, setting.name)
+        for name in missing:
+            entry = _measured(bench, name, known[name], chosen.limit_s)
+            journal.add(entry)
+            progress(as_line(entry))
+        del bench
+        _free(chosen.device)
+    return journal
 
 
-def _cells(row: Row) -> list[str]:
-    parts = ", ".join(f"{name} {value:.4g}" for name, value in row.parts.items())
-    target = "" if row.target is None else f"<= {row.target:g}"
-    return [row.name, f"{row.value:.3f} {row.unit}".rstrip(), target, parts]
+def _run(chosen: Arguments) -> dict[str, Any]:
+    """What must be equal for figures to be comparable."""
+    models = {one.name: _model(one) for one in chosen.settings}
+    where = environment(str(chosen.device))
+    del where["date"]
+    setting = {"device": str(chosen.device), "dtype": str(chosen.dtype).split(".")[-1]}
+    return setting | {"models": models} | where
 
 
-def _as_json(row: Row) -> dict[str, Any]:
-    parts = {name: round(value, 4) for name, value in row.parts.items()}
-    return {"name": row.name, "value": round(row.value, 5), "unit": row.unit, "target": row.target, "parts": parts}
+def _model(setting: Setting) -> dict[str, Any]:
+    weights = "random" if setting.name in SHAPES else fingerprint(model_path(setting.name))
+    return {
+        "weights": weights,
+        "budget": setting.budget,
+        "repeats": setting.repeats,
+        "retention": setting.retention,
+        "sessions": list(setting.sessions),
+        "past": "quick" if setting.quick else "fused",
+    }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed",
-        description="Times and ratios of every stage. Everything of a run is measured in it, so ratios compare.",
-    )
-    add = parser.add_argument
-    add("--model", default="nano", help="'nano' or a model directory (%(default)s)")
-    add("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
-    add("--dtype", choices=_DTYPES, default="float32", help="of weights and caches (%(default)s)")
-    add("--threads", type=_positive, default=2, help="CPU threads (%(default)s)")
-    add("--budget", type=_positive, default=_BUDGET, help="audiovisual tokens of a session (%(default)s)")
-    add("--repeats", type=_positive, default=9, help="timings of each thing; the median counts (%(default)s)")
-    add("--minutes", type=_minutes, default=(1, 5, 20, 60), help="ages of a session, by commas (1,5,20,60)")
-    add("--retention", type=float, default=0.3, help="of the one-shot form, as near as it reaches (%(default)s)")
-    add("--rows", type=_rows, default=tuple(MODULES), help=f"by commas: {','.join(MODULES)} (all)")
-    return parser
+def _is_missing(journal: Journal, model: str, measure: str, *, retry: bool) -> bool:
+    if (model, measure) not in journal:
+        return True
+    return retry and journal.get(model, measure).failed is not None
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("a whole number from 1 on is expected")
-    return value
+def _load(name: str, chosen: Arguments) -> OmniModel:
+    if name in SHAPES:
+        return build(SHAPES[name], device=chosen.device, dtype=chosen.dtype)
+    return OmniModel.load(model_path(name), device=chosen.device, dtype=chosen.dtype)
 
 
-def _minutes(text: str) -> tuple[int, ...]:
-    return tuple(map(_positive, text.split(",")))
+def _rates(journal: Journal, model: str) -> Rates | None:
+    """As measured when the run began."""
+    if (model, "rates") not in journal:
+        return None
+    found = {row.name: row.value for row in journal.get(model, "rates").rows}
+    return Rates(1e12 * found[rates.PRODUCT], 1e9 * found[rates.COPY]) if found else None
 
 
-def _rows(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    unknown = [name for name in names if name not in MODULES]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"there is no {unknown[0]!r}: choose from {', '.join(MODULES)}")
-    return names
+def _measured(bench: Bench, name: str, measure: Measure, limit_s: int) -> Entry:
+    began, failed, rows = time.monotonic(), None, []
+    try:
+        with _limited(limit_s):
+            rows = measure(bench)
+    except Exception as error:  # whatever it is, the other measurements may succeed; it is told in the result
+        failed = f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}"
+    _free(bench.watch.device)
+    seconds = round(time.monotonic() - began, 2)
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    return Entry(bench.setting.name, name, rows, failed, seconds, at, clocks(bench.watch.device))
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raises TookTooLong in its body after so many seconds; never for 0."""
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise TookTooLong(f"given up after {seconds:g} s")
+
+    if not seconds:
+        yield
+        return
+    handler = signal.signal(signal.SIGALRM, give_up)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, left)  # whoever set one before us still wants it
+        signal.signal(signal.SIGALRM, handler)
+
+
+def _free(device: torch.device) -> None:
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,110 @@
+"""Milliseconds by the device's own clock: CUDA events on a GPU, the performance counter elsewhere."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+
+__all__ = ["Laps", "Stopwatch", "Times", "clocks"]
+
+_QUERY = "clocks.sm,clocks.mem,temperature.gpu,power.draw"
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What repeated timings of one thing gave, in milliseconds; `count` of them."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+    @classmethod
+    def of(cls, ms: Sequence[float]) -> Times:
+        """Raises ValueError without a timing."""
+        if not ms:
+            raise ValueError("nothing was timed")
+        return cls(median(ms), min(ms), max(ms), len(ms))
+
+
+class Laps:
+    """Moments of one course of work, noted without making the device wait."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._names: list[str] = []
+        _settle(device)
+        self._moments = [self._now()]
+
+    def mark(self, name: str) -> None:
+        """Something that is called `name` is done, or on its way to be."""
+        self._names.append(name)
+        self._moments.append(self._now())
+
+    def done(self) -> list[tuple[str, float]]:
+        """What took how many milliseconds, in order. Waits for the device."""
+        _settle(self._device)
+        pairs = zip(self._moments, self._moments[1:], strict=False)
+        if self._device.type == "cuda":
+            spans = [before.elapsed_time(after) for before, after in pairs]
+        else:
+            spans = [1e3 * (after - before) for before, after in pairs]
+        return list(zip(self._names, spans, strict=True))
+
+    def _now(self) -> Any:
+        if self._device.type != "cuda":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        return event
+
+
+class Stopwatch:
+    """Times calls on a device.
+
+    Args:
+        device: where the work is done.
+        repeats: how often each thing is timed, after once that does not count.
+    """
+
+    def __init__(self, device: torch.device, repeats: int) -> None:
+        self.device, self.repeats = device, repeats
+
+    def laps(self) -> Laps:
+        """From now on; the device has nothing else to do."""
+        return Laps(self.device)
+
+    def once(self, call: Callable[[], object]) -> float:
+        """Milliseconds of one call, work that it leaves to the device included."""
+        laps = self.laps()
+        call()
+        laps.mark("call")
+        return laps.done()[0][1]
+
+    def typical(self, call: Callable[[], object], *, repeats: int | None = None) -> Times:
+        """After one call that does not count."""
+        call()
+        return Times.of([self.once(call) for _ in range(repeats or self.repeats)])
+
+
+def clocks(device: torch.device) -> str | None:
+    """Clocks, temperature and power of a GPU now, as nvidia-smi tells them; None where there is nothing to tell."""
+    if device.type != "cuda":
+        return None
+    command = ["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader", f"--id={device.index or 0}"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return told.strip() or None
+
+
+def _settle(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
