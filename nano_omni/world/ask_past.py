@@ -19,10 +19,10 @@ def first(view: View, draws: Draws) -> Asked | None:
     if len(scene.things) == 1 and draws.chance(0.65):
         thing = scene.things[0]
         if draws.chance(0.6):
-            return Asked("past.first.shape", f"a {thing.shape}.", {})
-        return Asked("past.first.colour", f"{thing.colour}.", {})
+            return Asked("past.first.shape", f"a {thing.shape}.", {}, (scene,))
+        return Asked("past.first.colour", f"{thing.colour}.", {}, (scene,))
     shown = shown_in(view, scene)
-    return None if shown is None else Asked("past.first", f"{shown}.", {})
+    return None if shown is None else Asked("past.first", f"{shown}.", {}, (scene,))
 
 
 def before(view: View, draws: Draws) -> Asked | None:
@@ -40,30 +40,44 @@ def _neighbour(view: View, draws: Draws, step: int, phrase: str) -> Asked | None
     if found is None:
         return None
     at, thing = found
+    here = view.scenes[at]
+    needle = view.script.split == "needle"
     if step < 0 and at == 0:
-        return Asked(phrase, f"{NOTHING}.", {"thing": thing.name}) if draws.chance(0.15) else None
+        worth = not needle and draws.chance(0.15)
+        return Asked(phrase, f"{NOTHING}.", {"thing": thing.name}, (here,)) if worth else None
     if not 0 <= at + step < len(view.scenes):
         return None
-    shown = shown_in(view, view.scenes[at + step])
-    return None if shown is None else Asked(phrase, f"{shown}.", {"thing": thing.name})
+    other = view.scenes[at + step]
+    if needle and not other.things:
+        return None  # between needles there is mostly nothing: not worth asking
+    shown = shown_in(view, other)
+    return None if shown is None else Asked(phrase, f"{shown}.", {"thing": thing.name}, (here, other))
 
 
 def colour_past(view: View, draws: Draws) -> Asked | None:
     """Ask for the colour of the only object of a shape so far, or of the last one of it."""
     found = _once(view, draws, "shape", view.past())
     if found is not None and draws.chance(0.7):
-        return Asked("past.colour", f"{found[1].colour}.", {"shape": found[1].shape})
-    thing = _last(view, draws, "shape")
-    return None if thing is None else Asked("past.colour.last", f"{thing.colour}.", {"shape": thing.shape})
+        at, thing = found
+        return Asked("past.colour", f"{thing.colour}.", {"shape": thing.shape}, (view.scenes[at],))
+    last = _last(view, draws, "shape")
+    if last is None:
+        return None
+    scene, thing = last
+    return Asked("past.colour.last", f"{thing.colour}.", {"shape": thing.shape}, (scene,))
 
 
 def shape_past(view: View, draws: Draws) -> Asked | None:
     """Ask for the shape of the only object of a colour so far, or of the last one of it."""
     found = _once(view, draws, "colour", view.past())
     if found is not None and draws.chance(0.7):
-        return Asked("past.shape", f"a {found[1].shape}.", {"colour": found[1].colour})
-    thing = _last(view, draws, "colour")
-    return None if thing is None else Asked("past.shape.last", f"a {thing.shape}.", {"colour": thing.colour})
+        at, thing = found
+        return Asked("past.shape", f"a {thing.shape}.", {"colour": thing.colour}, (view.scenes[at],))
+    last = _last(view, draws, "colour")
+    if last is None:
+        return None
+    scene, thing = last
+    return Asked("past.shape.last", f"a {thing.shape}.", {"colour": thing.colour}, (scene,))
 
 
 def place_past(view: View, draws: Draws) -> Asked | None:
@@ -71,7 +85,8 @@ def place_past(view: View, draws: Draws) -> Asked | None:
     found = _once(view, draws, "name", view.past())
     if found is None or found[1].motion != "still":
         return None
-    return Asked("past.place", f"{found[1].place}.", {"thing": found[1].name})
+    at, thing = found
+    return Asked("past.place", f"{thing.place}.", {"thing": thing.name}, (view.scenes[at],))
 
 
 def exists_past(view: View, draws: Draws) -> Asked | None:
@@ -80,7 +95,8 @@ def exists_past(view: View, draws: Draws) -> Asked | None:
         scenes = [scene for scene in view.scenes if scene.things]
         if not scenes:
             return None
-        return Asked("past.exists", "yes.", {"thing": draws.choice(draws.choice(scenes).things).name})
+        scene = draws.choice(scenes)
+        return Asked("past.exists", "yes.", {"thing": draws.choice(scene.things).name}, (scene,))
     name = _never(view, draws)
     return None if name is None else Asked("past.exists", "no.", {"thing": name})
 
@@ -135,14 +151,14 @@ def _once(view: View, draws: Draws, kind: str, scenes: list[Scene]) -> tuple[int
     return draws.choice(found) if found else None
 
 
-def _last(view: View, draws: Draws, kind: str) -> Thing | None:
-    """Draw an object that was the last of its shape (colour), alone in that in its scene, and is gone."""
+def _last(view: View, draws: Draws, kind: str) -> tuple[Scene, Thing] | None:
+    """Draw a scene and its object that was the last of its shape (colour), alone in that in its scene, and is gone."""
     past = view.past()
     found = []
     for at, scene in enumerate(past):
         values = [getattr(thing, kind) for thing in scene.things]
         found += [
-            thing
+            (scene, thing)
             for thing, value in zip(scene.things, values, strict=True)
             if view.where[value] == at and values.count(value) == 1
         ]

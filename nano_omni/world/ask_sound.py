@@ -18,14 +18,14 @@ def last(view: View, draws: Draws) -> Asked | None:
         return None
     if not view.heard:
         return Asked("audio.last", NO_SOUND, {}) if draws.chance(0.3) else None
-    return Asked("audio.last", f"{a_sound(view.heard[-1].kind)}.", {})
+    return Asked("audio.last", f"{a_sound(view.heard[-1].kind)}.", {}, (view.heard[-1],))
 
 
 def first(view: View, draws: Draws) -> Asked | None:
     """Ask for the first sound."""
     if not view.heard:
         return Asked("audio.first", NO_SOUND, {}) if view.sounding is None and draws.chance(0.3) else None
-    return Asked("audio.first", f"{a_sound(view.heard[0].kind)}.", {})
+    return Asked("audio.first", f"{a_sound(view.heard[0].kind)}.", {}, (view.heard[0],))
 
 
 def order(view: View, draws: Draws) -> Asked | None:
@@ -36,7 +36,8 @@ def order(view: View, draws: Draws) -> Asked | None:
         return None
     at = draws.choice(found)
     phrase = "audio.before" if step < 0 else "audio.after"
-    return Asked(phrase, f"{a_sound(view.heard[at + step].kind)}.", _fields(view.heard[at].kind))
+    here, other = view.heard[at], view.heard[at + step]
+    return Asked(phrase, f"{a_sound(other.kind)}.", _fields(here.kind), (here, other))
 
 
 def count(view: View, draws: Draws) -> Asked | None:
@@ -80,12 +81,15 @@ def screen(view: View, draws: Draws) -> Asked | None:
     kind = draws.choice(view.heard).kind
     if _in_doubt(view, kind):
         return None
-    scene = view.during(next(sound for sound in reversed(view.heard) if sound.kind == kind))
-    shown = None if scene is None else shown_in(view, scene)
+    sound = next(sound for sound in reversed(view.heard) if sound.kind == kind)
+    scene = view.during(sound)
+    if scene is None or (view.script.split == "needle" and not scene.things):
+        return None
+    shown = shown_in(view, scene)
     if shown is None:
         return None
     phrase = "av.screen" if view.kinds[kind] == 1 else "av.screen.last"
-    return Asked(phrase, f"{shown}.", {"event": draws.choice(EVENTS[kind])})
+    return Asked(phrase, f"{shown}.", {"event": draws.choice(EVENTS[kind])}, (scene, sound))
 
 
 def sound_with(view: View, draws: Draws) -> Asked | None:
@@ -99,8 +103,9 @@ def sound_with(view: View, draws: Draws) -> Asked | None:
     if len(sounds) > 1 or any(view.during(sound) is not scene for sound in sounds):
         return None
     if not sounds:
-        return Asked("av.sound", NO_SOUND, {"thing": thing.name}) if draws.chance(0.35) else None
-    return Asked("av.sound", f"{a_sound(sounds[0].kind)}.", {"thing": thing.name})
+        worth = view.script.split != "needle" and draws.chance(0.35)
+        return Asked("av.sound", NO_SOUND, {"thing": thing.name}, (scene,)) if worth else None
+    return Asked("av.sound", f"{a_sound(sounds[0].kind)}.", {"thing": thing.name}, (scene, sounds[0]))
 
 
 def absent_audio(view: View, draws: Draws) -> Asked | None:

@@ -14,7 +14,7 @@ TICKS = 30
 """Ticks in a second."""
 WINDOW_SECONDS = 2
 ACCEPTANCE_SEEDS = 9_000_000
-SPLITS = ("dense", "needle")
+SPLITS = ("dense", "needle", "long")
 MOST_THINGS = 3
 MOST_PROPS = 8
 

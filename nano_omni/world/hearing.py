@@ -1,11 +1,14 @@
 """What a small speech recogniser makes of spoken questions, as heard from synthetic voices: training asks that way too.
 
 No mishearing stands for two words, and none is a word of the scene world itself: a misheard question keeps its meaning.
+Beside these known mishearings there are word errors at a rate: words dropped, doubled, or slurred into no word at all.
 """
 
 import re
+from collections.abc import Collection
 
 from nano_omni.world.draws import Draws
+from nano_omni.world.vocabulary import COLOURS, MOTIONS, SHAPES, SOUNDS
 
 MISHEARD: dict[str, tuple[str, ...]] = {
     "circle": ("circles", "circled", "sir kill", "sircle"),
@@ -58,3 +61,50 @@ def misheard(text: str, draws: Draws) -> str:
         return draws.choice(MISHEARD[match.group()]) if draws.chance(EACH) else match.group()
 
     return _WORDS.sub(heard, text)
+
+
+_WORLD = frozenset((*COLOURS, *SHAPES, *SOUNDS, *MOTIONS))
+_NEAR = {"a": "e", "e": "i", "i": "e", "o": "u", "u": "o", "b": "p", "p": "b", "d": "t", "t": "d", "g": "k", "k": "g",
+         "m": "n", "n": "m", "s": "z", "z": "s", "v": "f", "f": "v", "l": "r", "r": "l"}  # fmt: skip
+"""Letters that sound alike."""
+
+
+def word_errors(text: str, rate: float, draws: Draws, spare: Collection[str] = ()) -> str:
+    """Make the errors of a poor transcript.
+
+    Args:
+        text: a question.
+        rate: chance of each word to be in error, in [0, 1].
+        draws: where errors are drawn from.
+        spare: words never left out, since nobody could answer without them; they may still be misheard.
+
+    Returns:
+        the text, of whose words some are misheard, slurred, doubled or missing; never empty.
+    """
+    words, heard = text.split(), list[str]()
+    for word in words:
+        if not draws.chance(rate):
+            heard.append(word)
+            continue
+        bare = re.sub(r"[^a-z']", "", word.lower())
+        kind = draws.unit()
+        if kind < 0.4 and bare in MISHEARD:
+            heard.append(word.lower().replace(bare, draws.choice(MISHEARD[bare])))
+        elif kind < 0.55:
+            heard += [word, word.lower()]
+        elif kind < 0.75 and bare not in spare:
+            continue
+        else:
+            heard.append(_slurred(word, draws))
+    return " ".join(heard) or words[-1]
+
+
+def _slurred(word: str, draws: Draws) -> str:
+    """Change or lose one letter of a word, never into another word of the world."""
+    places = [at for at, letter in enumerate(word) if letter.lower() in _NEAR]
+    if not places:
+        return word
+    at = draws.choice(places)
+    other = "" if len(word) > 3 and draws.chance(0.35) else _NEAR[word[at].lower()]
+    slurred = word[:at] + other + word[at + 1 :]
+    return word if slurred.lower().strip("?.,") in _WORLD else slurred

@@ -25,7 +25,16 @@ from nano_omni.world.phrases import EVENTS
 from nano_omni.world.questions import Phrasing, worded
 from nano_omni.world.render import render
 from nano_omni.world.sound import synthesise
-from nano_omni.world.story import BLOCK_WINDOWS, EVENTS_A_BLOCK, KINDS, MOST_NAMED, RARE_SOUNDS, Event, Story
+from nano_omni.world.story import (
+    BLOCK_WINDOWS,
+    EVENTS_A_BLOCK,
+    KINDS,
+    MOST_NAMED,
+    RARE_SOUNDS,
+    Event,
+    Story,
+    draw_event,
+)
 from nano_omni.world.truth import Asked, listed
 from nano_omni.world.view import in_order
 from nano_omni.world.vocabulary import a_sound
@@ -203,15 +212,7 @@ def _name(due: Sequence[tuple[int, int, int]], story: Story, draws: Draws) -> li
     for (_, _, block), kind in zip(due, draws.shuffled(kinds), strict=True):
         if len(events) == MOST_NAMED:
             break
-        shape, colour = names.pop()
-        sound = draws.choice(words.sounds) if kind == "sound" or draws.chance(0.3) else ""
-        if kind == "colour":
-            shape = words.rare_shape
-        elif kind == "shape":
-            colour = words.rare_colour
-        elif kind == "screen":
-            sound = sounds.pop()
-        events.append(Event(kind, block, (shape, colour), sound))
+        events.append(draw_event(draws, kind, block, words, names, sounds))
     return events
 
 

@@ -235,3 +235,6 @@ EVENTS: dict[str, tuple[str, ...]] = {
 
 LEADS = ("um, ", "so, ", "hey, ", "okay, ", "please, ", "hi, ", "well, ", "and ", "now, ", "you ", "i' ")
 """What a speaker or a recogniser puts before a question; the last two are a recogniser's mistakes."""
+
+TAILS = (", please", " please", ", then", ", exactly", " for me", ", if you know", " again", ", would you say")
+"""What a speaker adds to a question."""

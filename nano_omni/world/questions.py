@@ -10,12 +10,13 @@ from typing import Literal
 
 from nano_omni.world import ask_now, ask_past, ask_sound
 from nano_omni.world.draws import Draws
-from nano_omni.world.entities import Script
-from nano_omni.world.hearing import misheard
+from nano_omni.world.entities import TICKS, Script
+from nano_omni.world.hearing import misheard, word_errors
 from nano_omni.world.outside import REPLY, draw_outside
-from nano_omni.world.phrases import HELD_OUT, LEADS, PHRASES
+from nano_omni.world.phrases import LEADS, PHRASES, TAILS
 from nano_omni.world.truth import Asked, articled
 from nano_omni.world.view import View
+from nano_omni.world.wording import held_out, trained
 
 Phrasing = Literal["trained", "canonical", "held_out"]
 Maker = Callable[[View, Draws], Asked | None]
@@ -58,10 +59,17 @@ VIDEO_CATEGORIES = tuple(name for name in CATEGORIES if name.startswith(_BY_EYE)
 """Those that need no sound."""
 AUDIO_CATEGORIES = tuple(name for name in CATEGORIES if name.startswith(_BY_EAR))
 """Those that need no picture."""
-CANONICAL = 0.3
-"""Share of the trained phrasings that are the canonical one."""
+NEEDLE_CATEGORIES = (
+    "past.before", "past.after", "past.colour", "past.shape", "past.place", "audio.first", "audio.last", "audio.order",
+    "av.screen", "av.sound",
+)  # fmt: skip
+"""What is asked about streams of the needle split: one or two needles decide each of these."""
+CANONICAL, FIXED = 0.2, 0.3
+"""Shares of the trained phrasings that are the canonical one, and one of the fixed ones; the rest are composed."""
 MISHEARD_SHARE = 0.2
 """Share of the trained questions in which words may be misheard."""
+ERRORS_SHARE, ERROR_RATES = 0.25, (0.05, 0.1, 0.2)
+"""Share of the trained questions with word errors, and how many words of a hundred are in error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,8 @@ class QA:
     answer: str
     category: str
     cut: int
+    evidence: tuple[tuple[int, int], ...] = ()
+    """Ticks [start, end) of the scenes and sounds that the answer rests on; none where it rests on everything."""
 
 
 def questions(
@@ -82,6 +92,7 @@ def questions(
     categories: Collection[str] | None = None,
     *,
     phrasing: Phrasing = "trained",
+    errors: float = 0.0,
 ) -> list[QA]:
     """Draw questions about the first `cut` seconds of a stream.
 
@@ -90,8 +101,10 @@ def questions(
         cut: whole seconds known, from 1 to the stream's length.
         rng: where phrasings and choices are drawn from.
         n: how many.
-        categories: of `CATEGORIES`, or their first parts ("now", "audio"); all by default.
+        categories: of `CATEGORIES`, or their first parts ("now", "audio"); by default all, of needles those in
+            `NEEDLE_CATEGORIES`.
         phrasing: as in training, the canonical one only, or ones that training never shows.
+        errors: share of the words that a poor transcript gets wrong, in [0, 1].
 
     Returns:
         At most n; fewer where the moment leaves too little beyond doubt.
@@ -101,7 +114,7 @@ def questions(
     """
     if not 1 <= cut <= script.seconds:
         raise ValueError(f"the cut must be 1 to {script.seconds} s, not {cut}")
-    names = _chosen(categories)
+    names = _chosen(NEEDLE_CATEGORIES if categories is None and script.split == "needle" else categories)
     sums, total = [], 0.0
     for name in names:
         total += MAKERS[name][0]
@@ -113,12 +126,21 @@ def questions(
         name = rng.weighted(names, sums)
         if name == OUTSIDE:
             text = draw_outside(rng, held_out=phrasing == "held_out")
-            found.append(QA(text if phrasing == "canonical" else _said(text, rng), REPLY, name, cut))
+            text = text if phrasing == "canonical" else _said(text, rng)
+            found.append(QA(word_errors(text, errors, rng), REPLY, name, cut))
             continue
         asked = MAKERS[name][1](view, rng)
         if asked is not None:
-            found.append(QA(worded(asked, rng, phrasing), asked.answer, name, cut))
+            text = word_errors(worded(asked, rng, phrasing), errors, rng)
+            found.append(QA(text, asked.answer, name, cut, _evidence(asked, name, view)))
     return found
+
+
+def _evidence(asked: Asked, name: str, view: View) -> tuple[tuple[int, int], ...]:
+    on = asked.on
+    if not on and view.now is not None and name.startswith(("now.", "absent.now")):
+        on = (view.now,)
+    return tuple((part.start, min(part.end, view.cut * TICKS)) for part in on)
 
 
 def _chosen(categories: Collection[str] | None) -> Sequence[str]:
@@ -139,13 +161,19 @@ def worded(asked: Asked, draws: Draws, phrasing: Phrasing) -> str:
     if phrasing == "canonical":
         return articled(known[0].format_map(asked.fields))
     if phrasing == "held_out":
-        pattern = draws.choice(HELD_OUT[asked.phrase])
-    else:
-        pattern = known[0] if draws.chance(CANONICAL) else draws.choice(known)
+        return _said(articled(draws.choice(held_out(asked.phrase)).format_map(asked.fields)), draws)
+    luck = draws.unit()
+    pattern = (
+        known[0] if luck < CANONICAL else draws.choice(known if luck < CANONICAL + FIXED else trained(asked.phrase))
+    )
     text = articled(pattern.format_map(asked.fields))
-    if phrasing == "trained" and draws.chance(MISHEARD_SHARE):
+    if draws.chance(MISHEARD_SHARE):
         text = misheard(text, draws)
-    return _said(text, draws)
+    text = _said(text, draws)
+    if draws.chance(ERRORS_SHARE):
+        spare = {word for value in asked.fields.values() for word in value.split()}
+        text = word_errors(text, draws.choice(ERROR_RATES), draws, spare)
+    return text
 
 
 def _said(text: str, draws: Draws) -> str:
@@ -157,6 +185,8 @@ def _said(text: str, draws: Draws) -> str:
     if draws.chance(0.08):
         lead = draws.choice(LEADS)
         text = lead[0].upper() + lead[1:] + text[0].lower() + text[1:]
+    elif draws.chance(0.06):
+        text = text[:-1] + draws.choice(TAILS) + text[-1]
     style = draws.unit()
     if style < 0.5:
         return text

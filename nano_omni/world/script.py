@@ -1,48 +1,22 @@
 """Seed to script: when scenes change, what they show, what sounds. Pure Python, the same on every machine."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 
+from nano_omni.world import needle, story
 from nano_omni.world.appearance import draw_appearance
 from nano_omni.world.draws import Draws
 from nano_omni.world.entities import SPLITS, TICKS, WINDOW_SECONDS, Scene, Script, Sound
+from nano_omni.world.ranges import GAP, LEVELS, MARGIN, NEEDLE_TICKS, SOUND_RANGES
 from nano_omni.world.staging import Names, draw_room, draw_things, dress
 from nano_omni.world.vocabulary import SOUNDS
-
-MARGIN = 8
-"""Ticks by which a sound meant for one scene stays clear of the scenes around it."""
-GAP = 10
-"""Least ticks between two sounds."""
-
-
-@dataclass(frozen=True, slots=True)
-class SoundRange:
-    """What a kind of sound may be: lengths in ticks, pitches in Hz."""
-
-    shortest: int
-    longest: int
-    lowest: float
-    highest: float
-
-
-SOUND_RANGES = {
-    "beep": SoundRange(6, 24, 500, 1500),
-    "bell": SoundRange(18, 45, 500, 1100),
-    "buzz": SoundRange(9, 36, 90, 160),
-    "chirp": SoundRange(9, 30, 2000, 3200),
-    "siren": SoundRange(24, 48, 650, 950),
-    "knock": SoundRange(12, 24, 140, 260),
-    "noise": SoundRange(8, 36, 1000, 4000),
-    "horn": SoundRange(12, 42, 220, 420),
-}
-LEVELS = {"dense": (0.12, 0.7), "needle": (0.03, 0.12), "long": (0.12, 0.7)}
 
 
 def make_script(seed: int, windows: int, split: str = "dense") -> Script:
     """Draw a stream of `windows` windows of 2 s.
 
     Splits: "dense" has objects of any size and clear sounds, and scenes of 2 to 6 s. "needle" has objects of one or two
-    tokens (18 to 28 of 168 pixels) among others like them, scenes of one window, and short faint sounds.
+    tokens among others like them before one background, mostly for one window, and short faint sounds (see `needle`).
+    "long" repeats a few ordinary things in scenes of 6 to 14 s, with events that stand out (see `story`).
 
     Raises:
         ValueError: unknown split, negative seed, or not 1 to 512 windows.
@@ -51,10 +25,14 @@ def make_script(seed: int, windows: int, split: str = "dense") -> Script:
         raise ValueError(f"unknown split {split!r}: choose from {', '.join(SPLITS)}")
     if not 1 <= windows <= 512:
         raise ValueError(f"a stream has 1 to 512 windows, not {windows}")
+    if split == "long":
+        return story.whole(seed, windows)
     draws = Draws(seed, SPLITS.index(split))
-    edges = _edges(draws, windows, split)
+    edges = needle.edges(draws, windows) if split == "needle" else _edges(draws, windows)
     sounds = _sounds(draws, edges, WINDOW_SECONDS * windows * TICKS, split)
     look = draw_appearance(draws, min((sound.level for sound in sounds), default=LEVELS[split][0]))
+    if split == "needle":
+        return Script(seed, windows, split, needle.scenes(draws, look, edges), sounds, look)
     room = draw_room(draws) if draws.chance(0.4) else None
     scenes: list[Scene] = []
     before: Names = frozenset()
@@ -65,15 +43,13 @@ def make_script(seed: int, windows: int, split: str = "dense") -> Script:
     return Script(seed, windows, split, tuple(scenes), sounds, look)
 
 
-def _edges(draws: Draws, windows: int, split: str) -> list[int]:
+def _edges(draws: Draws, windows: int) -> list[int]:
     """Draw the ticks where scenes begin, and the last one's end; half of the streams change with the windows only."""
     even = draws.chance(0.5)
     end, edges = WINDOW_SECONDS * windows * TICKS, [0]
     phase = 0 if even else draws.below(TICKS)
     while edges[-1] < end:
-        seconds = WINDOW_SECONDS
-        if split == "dense":
-            seconds = 2 * draws.between(1, 3) if even else draws.between(2, 6)
+        seconds = 2 * draws.between(1, 3) if even else draws.between(2, 6)
         edges.append(edges[-1] + seconds * TICKS + (phase if len(edges) == 1 else 0))
     return edges
 
@@ -90,8 +66,8 @@ def _sounds(draws: Draws, edges: list[int], end: int, split: str) -> tuple[Sound
                 continue
             kind = draws.choice(SOUNDS)
             allowed = SOUND_RANGES[kind]
-            longest = allowed.longest if split == "dense" else int(1.3 * allowed.shortest)
-            duration = draws.between(allowed.shortest, longest)
+            shortest, longest = (allowed.shortest, allowed.longest) if split == "dense" else NEEDLE_TICKS[kind]
+            duration = draws.between(shortest, longest)
             low, room = start + slot * each + MARGIN, each - 2 * MARGIN - duration
             if draws.chance(0.1):
                 low, room = low + each - 2 * MARGIN - duration // 2, 1

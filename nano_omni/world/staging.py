@@ -13,10 +13,9 @@ from nano_omni.world.entities import MOST_PROPS, TICKS, Appearance, Background, 
 from nano_omni.world.vocabulary import BACKGROUNDS, COLOURS, PLACES, SHAPES, Rgb
 
 CENTRES = (0.19, 0.5, 0.81)
-COUNTS = {"dense": (0.10, 0.50, 0.78, 1.0), "needle": (0.20, 0.62, 0.90, 1.0), "long": (0.08, 0.62, 0.95, 1.0)}
+COUNTS = {"dense": (0.10, 0.50, 0.78, 1.0), "long": (0.08, 0.62, 0.95, 1.0)}
 """Cumulative probabilities of 0, 1, 2 and 3 objects."""
-SIZES = {"dense": ((0.11, 0.165), (0.18, 0.24), (0.255, 0.28)), "needle": ((0.105, 0.16),)}
-SIZES["long"] = SIZES["dense"]
+SIZES = ((0.11, 0.165), (0.18, 0.24), (0.255, 0.28))
 LONE_SIZES = (0.3, 0.58)
 MOST_TILT = 0.12
 MOST_STRETCH = 1.06
@@ -42,15 +41,13 @@ def draw_things(
         if name in used:
             continue
         used.add(name)
-        thing = place_thing(draws, split, name, ticks, free, alone=count == 1)
+        thing = place_thing(draws, name, ticks, free, alone=count == 1)
         if thing is not None:
             things.append(thing)
     return tuple(things)
 
 
-def place_thing(
-    draws: Draws, split: str, name: tuple[str, str], ticks: int, free: set[int], *, alone: bool
-) -> Thing | None:
+def place_thing(draws: Draws, name: tuple[str, str], ticks: int, free: set[int], *, alone: bool) -> Thing | None:
     """Give an object a free cell, or a free lane to move along, and take it from `free`; None where none is left."""
     seconds, motion, cell = ticks / TICKS, "still", -1
     lanes = [(way, lane) for way in (0, 1) for lane in range(3) if _lane(way, lane) <= free]
@@ -66,8 +63,8 @@ def place_thing(
             return None
         cell = 4 if alone and draws.chance(0.3) else draws.choice(sorted(free))
         free.discard(cell)
-    lone = alone and cell == 4 and motion == "still" and split != "needle" and draws.chance(0.7)
-    size = draws.uniform(*(LONE_SIZES if lone else draws.choice(SIZES[split])))
+    lone = alone and cell == 4 and motion == "still" and draws.chance(0.7)
+    size = draws.uniform(*(LONE_SIZES if lone else draws.choice(SIZES)))
     x, y = (CENTRES[at] + draws.uniform(-0.02, 0.02) for at in (cell % 3, cell // 3))
     speed = draws.uniform(max(0.34, 0.07 * seconds), 0.6) / seconds * (-1 if motion in ("left", "up") else 1)
     return Thing(
@@ -99,7 +96,7 @@ def dress(
 ) -> Scene:
     """Put a background behind the objects that they stand out from; in a room, that may take a sheet of paper."""
     if room is None:
-        background = _background(draws, look, things)
+        background = draw_background(draws, look, things)
         hand = _hand(draws, things, end - start, None) if draws.chance(0.12) else None
         return Scene(start, end, things, background, None, hand)
     sheet = None
@@ -146,7 +143,7 @@ def _someone(draws: Draws) -> list[Prop]:
     ]
 
 
-def _background(draws: Draws, look: Appearance, things: tuple[Thing, ...]) -> Background:
+def draw_background(draws: Draws, look: Appearance, things: tuple[Thing, ...]) -> Background:
     """Draw a background that all objects stand out from; plain grey where luck fails."""
     for _ in range(12):
         kind = draws.choice(BACKGROUNDS[:-1])

@@ -6,13 +6,13 @@ that a question about it has one right answer however much else there was.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from nano_omni.world.appearance import draw_appearance
 from nano_omni.world.draws import Draws
 from nano_omni.world.entities import TICKS, WINDOW_SECONDS, Scene, Script, Sound, Thing
-from nano_omni.world.script import LEVELS, MARGIN, SOUND_RANGES
+from nano_omni.world.ranges import LEVELS, MARGIN, SOUND_RANGES
 from nano_omni.world.staging import Names, draw_room, draw_things, dress, place_thing
 from nano_omni.world.view import in_order
 from nano_omni.world.vocabulary import COLOURS, SHAPES, SOUNDS
@@ -142,9 +142,9 @@ class Story:
         free = set(range(9))
         more = draws.choice(self.words.ordinary) if draws.chance(0.4) else None
         alone = more is None or more in before
-        thing = place_thing(draws, SPLIT, event.name, ticks, free, alone=alone)
+        thing = place_thing(draws, event.name, ticks, free, alone=alone)
         assert thing is not None, "the frame was empty"
-        other = None if alone or more is None else place_thing(draws, SPLIT, more, ticks, free, alone=False)
+        other = None if alone or more is None else place_thing(draws, more, ticks, free, alone=False)
         return (thing,) if other is None else (thing, other)
 
     def _sounds(self, draws: Draws, scene: Scene, event: Event | None) -> list[Sound]:
@@ -154,6 +154,40 @@ class Story:
         middle = (scene.start + scene.end) // 2
         halves = ((scene.start, middle), (middle, scene.end)) if middle - scene.start >= 3 * TICKS else ()
         return [_sound(draws, draws.choice(self.words.sounds), *half) for half in halves if draws.chance(0.35)]
+
+
+def whole(seed: int, windows: int) -> Script:
+    """Draw a long stream in one piece, with one or two events a block, for streams short enough to be handled whole."""
+    draws = Draws(seed, _SALT, 4)
+    plain = Story(seed, windows)
+    words, names, sounds = plain.words, list(plain.words.named), list(plain.words.rare_sounds)
+    kinds, events = [*KINDS[:4], *draws.shuffled(KINDS)], list[Event]()
+    for block in range(plain.blocks):
+        length = min(windows, plain.start(block + 1)) - plain.start(block)
+        room = EVENTS_A_BLOCK if length == BLOCK_WINDOWS else int(length >= BLOCK_WINDOWS // 2)
+        for _ in range(min(room, len(names))):
+            kind = kinds.pop() if kinds else draws.choice(KINDS[:4])
+            events.append(draw_event(draws, kind, block, words, names, sounds))
+    scenes, heard, told = list[Scene](), list[Sound](), Story(seed, windows, events)
+    for block in range(told.blocks):
+        script, _ = told.block(block)
+        later = told.start(block) * WINDOW_SECONDS * TICKS
+        scenes += [replace(scene, start=scene.start + later, end=scene.end + later) for scene in script.scenes]
+        heard += [replace(sound, start=sound.start + later) for sound in script.sounds]
+    return Script(seed, windows, SPLIT, tuple(scenes), tuple(heard), told.look)
+
+
+def draw_event(draws: Draws, kind: str, block: int, words: Words, names: list[Name], sounds: list[str]) -> Event:
+    """Draw what an event is; takes a name from `names`, and a rare sound from `sounds` where it needs one."""
+    shape, colour = names.pop()
+    sound = draws.choice(words.sounds) if kind == "sound" or draws.chance(0.3) else ""
+    if kind == "colour":
+        shape = words.rare_shape
+    elif kind == "shape":
+        colour = words.rare_colour
+    elif kind == "screen":
+        sound = sounds.pop()
+    return Event(kind, block, (shape, colour), sound)
 
 
 def _edges(draws: Draws, windows: int) -> list[int]:

@@ -18,6 +18,8 @@ class Asked:
     phrase: str
     answer: str
     fields: dict[str, str]
+    on: tuple[Scene | Sound, ...] = ()
+    """The scenes and sounds that the answer rests on; none where it rests on everything so far."""
 
 
 def articled(text: str) -> str:

@@ -2,20 +2,22 @@
 
 import colorsys
 import hashlib
+from collections import Counter
 from dataclasses import replace
 from itertools import combinations, pairwise, product
 
 import pytest
 
+from nano_omni.evidence import cover_of
 from nano_omni.world import SPLITS, Draws, Scene, Script, make_script
 from nano_omni.world.appearance import EXPOSURES, MOST_LIFT, TINTS, shown
 from nano_omni.world.entities import TICKS, Appearance
-from nano_omni.world.script import GAP
+from nano_omni.world.ranges import GAP
 from nano_omni.world.vocabulary import COLOUR_ENDS, Rgb, place_of
 
 SCRIPTS = [make_script(seed, windows, split) for split in SPLITS for windows in (1, 9) for seed in range(60)]
 PINNED = [0.830267572835, 0.372701539522, 0.933957059226]
-TRUTH = {("dense", 7): "3358e883", ("needle", 7): "6f810ed2"}
+TRUTH = {("dense", 7): "3358e883", ("needle", 7): "e51fdbf6", ("long", 7): "20c92556"}
 
 
 def story(script: Script) -> str:
@@ -47,8 +49,9 @@ def test_scenes_follow_each_other_and_change() -> None:
         assert all(one.end == other.start for one, other in pairwise(script.scenes))
         for one, other in pairwise(script.scenes):
             assert not {thing.name for thing in one.things} & {thing.name for thing in other.things}
-        lengths = {scene.end - scene.start for scene in script.scenes[1:]}
-        assert lengths <= ({2 * TICKS} if script.split == "needle" else {s * TICKS for s in range(2, 7)})
+        seconds = {"dense": range(2, 7), "needle": range(1, 4), "long": range(2, 15, 2)}[script.split]
+        assert {scene.end - scene.start for scene in script.scenes[1:]} <= {s * TICKS for s in seconds}
+        assert len(script.scenes) <= script.windows + 1
 
 
 def test_objects_stay_in_the_frame_apart_and_in_their_place() -> None:
@@ -72,10 +75,45 @@ def test_a_motion_is_the_way_an_object_goes_and_easy_to_see() -> None:
         assert thing.motion == "still" or max(map(abs, speed)) >= 0.05
 
 
-def test_needles_are_small_and_faint() -> None:
-    for script in (script for script in SCRIPTS if script.split == "needle"):
-        assert all(17 < 168 * thing.size <= 28 for scene in script.scenes for thing in scene.things)
-        assert all(sound.level <= 0.12 for sound in script.sounds)
+NEEDLES = [make_script(seed, 16, "needle") for seed in range(60)]
+
+
+def test_needles_are_small_brief_and_faint_before_one_background() -> None:
+    for script in NEEDLES:
+        assert len({scene.background for scene in script.scenes}) == 1
+        things = [thing for scene in script.scenes for thing in scene.things]
+        assert all(16 < 168 * thing.size < 24 and thing.motion == "still" for thing in things)
+        assert all(sound.level <= 0.12 and sound.duration <= 18 for sound in script.sounds)
+        names = [thing.name for thing in things]
+        assert len(set(names)) == len(names)
+
+
+def test_random_choice_must_lose_needles() -> None:
+    covers = [len(cover_of(scene, thing, s)) for s in NEEDLES for scene in s.scenes for thing in scene.things]
+    lost = {kept: sum((1 - kept) ** count for count in covers) / len(covers) for kept in (0.45, 0.3, 0.1)}
+    assert len(covers) > 400
+    assert sum(count <= 4 for count in covers) > 0.9 * len(covers)
+    assert lost[0.45] > 0.25
+    assert lost[0.3] > 0.4
+    assert lost[0.1] > 0.7
+
+
+def test_needles_have_distractors() -> None:
+    shared = [
+        any(len({thing.shape, thing.colour, other.shape, other.colour}) == 3 for other in things)
+        for script in NEEDLES
+        for things in [[thing for scene in script.scenes for thing in scene.things]]
+        for thing in things
+    ]
+    assert sum(shared) > 0.9 * len(shared)
+
+
+def test_a_long_script_holds_events_that_stand_out() -> None:
+    for seed in range(5):
+        things = [thing for scene in make_script(seed, 128, "long").scenes for thing in scene.things]
+        times = Counter(thing.name for thing in things)
+        assert sum(count == 1 for count in times.values()) >= 6
+        assert max(times.values()) >= 3
 
 
 def test_sounds_never_overlap_and_fit() -> None:
