@@ -129,7 +129,10 @@ def _common_codecs(media: MediaDescription) -> tuple[str, ...]:
     problem = _problem(media)
     if problem:
         raise InvalidSdp(f"the {kind} section {problem}", remedy=_REMEDY, field="sdp")
-    common = {codec.mimeType.lower() for codec in find_common_codecs(CODECS[kind], media.rtp.codecs)}
+    try:
+        common = {codec.mimeType.lower() for codec in find_common_codecs(CODECS[kind], media.rtp.codecs)}
+    except TypeError as error:  # aiortc counts on H.264's packetization-mode to have a value where it is named
+        raise InvalidSdp(f"the {kind} section has an a=fmtp without a value", remedy=_REMEDY, field="sdp") from error
     chosen = tuple(name for name in SUPPORTED[kind] if name in common)
     if not chosen:
         offered = ", ".join(sorted({codec.name for codec in media.rtp.codecs})) or "none"

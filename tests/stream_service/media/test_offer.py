@@ -56,6 +56,13 @@ def test_a_sender_that_waits_for_our_handshake_is_not_made_to_wait() -> None:
     assert not read_offer(GOOD.replace("actpass", "passive"), 64_000).answer_passive
 
 
+def test_a_parameter_without_its_value_is_malformed() -> None:
+    """Found by fuzzing: aiortc fails on it."""
+    refused = refusal(alone(h264("42e01f", "packetization-mode;")))
+    assert isinstance(refused, InvalidSdp)
+    assert "fmtp" in refused.message
+
+
 @pytest.mark.parametrize("profile", ["42e01f", "42c01f", "42001f", "42001e"])
 def test_baseline_profiles_are_taken(profile: str) -> None:
     assert read_offer(alone(h264(profile)), 64_000).codecs == {"video": ("video/h264",)}
