@@ -8,7 +8,14 @@ from http import HTTPStatus
 from clients.python import Api, ServerProblem
 
 QUESTION = "What do you see and hear?"
+PATIENCE_S = 60.0
+"""For one answer over HTTP: promises are judged, not times, and the machine may be busy."""
 _TRIES, _AGAIN_S = 100, 0.2
+
+
+def patient(server: str) -> Api:
+    """The server's HTTP side, for one who can wait."""
+    return Api(server, timeout_s=PATIENCE_S)
 
 
 async def ask(api: Api, session: str) -> str:

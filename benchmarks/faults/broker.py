@@ -13,14 +13,13 @@ from typing import Self
 
 import aiomqtt
 
-from benchmarks.faults.asking import QUESTION, ask, close
+from benchmarks.faults.asking import QUESTION, ask, close, patient
 from benchmarks.faults.camera import Camera
 from benchmarks.faults.outcome import Outcome
 from benchmarks.faults.service import Victim
 from benchmarks.faults.watcher import Event, Watcher, read_log
 from benchmarks.ports import free_port
 from benchmarks.statistics import percentile
-from clients.python import Api
 
 HOST = "127.0.0.1"
 _NAME = "broker-killed"
@@ -120,7 +119,7 @@ async def broker_killed(victim: Victim, broker: Broker, clip: Path, times: int) 
     """The broker dies: answers go on, and what it missed is delivered when it is back."""
     outcome = Outcome("broker killed")
     recovery_s: list[float] = []
-    async with Consumer(broker.port) as consumer, Camera(victim.url, clip, _NAME) as camera, Api(victim.url) as api:
+    async with Consumer(broker.port) as consumer, Camera(victim.url, clip, _NAME) as camera, patient(victim.url) as api:
         session = camera.session
         async with Watcher(victim.url, session) as watcher:
             await watcher.type("window.fused")

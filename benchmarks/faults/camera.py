@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from pathlib import Path
 from types import TracebackType
@@ -11,11 +12,13 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.faults.asking import PATIENCE_S
 from benchmarks.faults.relay import PERFECT, Conditions, Relay, gateway_of, led_through, without_candidates
-from clients.python import Api, Playback, Programme, Publisher, Source
+from clients.python import Api, Playback, Programme, Publisher, ServerProblem, Source
 from nano_omni.world.clip import write_clip
 
 FPS, SECONDS = 10, 8
+_TRIES = 20
 
 
 def film(path: Path) -> None:
@@ -31,7 +34,7 @@ class _RelayedApi(Api):
     """The server's HTTP side; what is published through it goes through a relay of its own."""
 
     def __init__(self, server: str, conditions: Conditions, dice: random.Random) -> None:
-        super().__init__(server)
+        super().__init__(server, timeout_s=PATIENCE_S)
         self._conditions, self._dice = conditions, dice
         self.relay: Relay | None = None
 
@@ -77,7 +80,24 @@ class Camera:
         await self.vanish()
 
     async def come(self) -> None:
-        """Publish, to the session of the name if it lives. Raises ClientError."""
+        """Publish, to the session of the name if it lives; again while the server asks for patience.
+
+        Raises:
+            ClientError: it is refused for another reason, or for too long.
+        """
+        for _ in range(_TRIES):
+            try:
+                await self._come()
+            except ServerProblem as refusal:  # the engine starts, or the machine is too busy for one more
+                if refusal.retry_after is None:
+                    raise
+                last = refusal
+                await asyncio.sleep(refusal.retry_after)
+            else:
+                return
+        raise last
+
+    async def _come(self) -> None:
         self._api = await _RelayedApi(self._server, self._conditions, self._dice).__aenter__()
         playback = Playback(Programme(Source(str(self._clip)), loop=True))
         self._publisher = Publisher(self._api, playback, name=self._name, options={"talk": "off"}, keep=True)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import websockets
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from benchmarks.faults.asking import ask, close
+from benchmarks.faults.asking import ask, close, patient
 from benchmarks.faults.camera import Camera
 from benchmarks.faults.outcome import Outcome
 from benchmarks.faults.service import Victim
@@ -36,7 +36,7 @@ async def crowd(victim: Victim, clip: Path, subscribers: int) -> Outcome:
     outcome = Outcome("slow subscribers")
     async with AsyncExitStack() as stack:
         camera = await stack.enter_async_context(Camera(victim.url, clip, "crowd"))
-        api = await stack.enter_async_context(Api(victim.url))
+        api = await stack.enter_async_context(patient(victim.url))
         live = [await stack.enter_async_context(Watcher(victim.url, camera.session)) for _ in range(_LIVE)]
         await live[0].type("window.fused")
         alone = await _busy(api, camera.session, live)

@@ -6,13 +6,12 @@ import asyncio
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.faults.asking import ask, close
+from benchmarks.faults.asking import ask, close, patient
 from benchmarks.faults.camera import Camera
 from benchmarks.faults.outcome import Outcome
 from benchmarks.faults.relay import Conditions
 from benchmarks.faults.watcher import Watcher
 from benchmarks.statistics import percentile
-from clients.python import Api
 
 BAD = Conditions(loss=0.05, delay_s=0.100, jitter_s=0.030, bits_per_s=1e6)
 WINDOW_S = 2.0
@@ -26,7 +25,7 @@ async def bad_network(server: str, clip: Path, minutes: float) -> Outcome:
     outcome = Outcome("bad network")
     loop = asyncio.get_running_loop()
     questions: list[str] = []
-    async with Camera(server, clip, "bad-network", BAD) as camera, Api(server) as api:
+    async with Camera(server, clip, "bad-network", BAD) as camera, patient(server) as api:
         async with Watcher(server, camera.session) as watcher:
             await watcher.type("window.fused")
             began = loop.time()
@@ -69,7 +68,7 @@ async def coming_back(server: str, clip: Path) -> Outcome:
     """The path is cut for seconds; then the camera is gone, and another takes its place: one session, one memory."""
     outcome = Outcome("coming back")
     camera = Camera(server, clip, "coming-back")
-    async with camera, Api(server) as api:
+    async with camera, patient(server) as api:
         session = camera.session
         async with Watcher(server, session) as watcher:
             held = (await watcher.until(lambda event: event["type"] == "window.fused" and event["index"] == 3))[

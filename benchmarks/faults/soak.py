@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from benchmarks.faults.asking import ask, close
+from benchmarks.faults.asking import ask, close, patient
 from benchmarks.faults.camera import Camera
 from benchmarks.faults.outcome import Outcome
 from benchmarks.faults.service import Victim
@@ -25,7 +25,7 @@ async def soak(victim: Victim, clip: Path, minutes: float) -> Outcome:
     outcome = Outcome("soak")
     loop = asyncio.get_running_loop()
     rounds = answered = 0
-    async with Api(victim.url) as api, Camera(victim.url, clip, "soak-stays") as camera:
+    async with patient(victim.url) as api, Camera(victim.url, clip, "soak-stays") as camera:
         async with Watcher(victim.url, camera.session) as watcher:
             await watcher.type("window.fused")
             async with Vitals(victim, api, minutes) as vitals:
@@ -53,7 +53,7 @@ async def flow(victim: Victim, clip: Path, minutes: float) -> Outcome:
     outcome = Outcome("one stream")
     loop = asyncio.get_running_loop()
     ends = []
-    async with Api(victim.url) as api, Camera(victim.url, clip, "flow") as camera:
+    async with patient(victim.url) as api, Camera(victim.url, clip, "flow") as camera:
         async with Watcher(victim.url, camera.session) as watcher:
             await watcher.type("window.fused")
             async with Vitals(victim, api, minutes) as vitals:
