@@ -16,6 +16,8 @@ LogFormat = Literal["text", "json"]
 _TALKATIVE = ("uvicorn.error", "websockets", "aiortc.rtcpeerconnection")
 """Loggers that tell at debug what was sent: answers in words, ICE passwords."""
 _IDS = ("session", "question", "client")
+# uvicorn 0.54 says so, as an error, of every WebSocket that was refused with an answer.
+_NO_ERROR = "ASGI callable returned without completing handshake."
 # Credentials as they stand in addresses and headers; libraries log both (uvicorn at info, websockets at debug).
 _SECRETS = re.compile(
     r"((?:ticket|token|password|credential)=['\"]?|ice-pwd:|bearer |basic )[^\s&'\"]+|(://[^\s/:@]+:)[^\s/@]+(?=@)",
@@ -64,6 +66,11 @@ def configure(level: str, style: LogFormat) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelName(level.upper())))
+    logging.getLogger("uvicorn.error").addFilter(_is_told)
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    return record.msg != _NO_ERROR
 
 
 def _ids(record: logging.LogRecord) -> dict[str, str]:

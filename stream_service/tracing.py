@@ -6,7 +6,8 @@ enters a span.
 
 All configuration is OpenTelemetry's own: spans are sent once ``OTEL_EXPORTER_OTLP_ENDPOINT`` (or its ``_TRACES_`` form)
 names a collector that speaks OTLP over HTTP; ``OTEL_TRACES_SAMPLER``, ``OTEL_SERVICE_NAME`` and the others mean what
-they mean everywhere. Until then none of its packages is imported.
+they mean everywhere. Until then nothing of its SDK is imported. The process's global tracer is left alone: FastAPI
+would tell it the addresses of requests, tickets included.
 """
 
 from __future__ import annotations

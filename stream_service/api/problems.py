@@ -65,12 +65,13 @@ def install(app: FastAPI, count: Callable[[str], None]) -> None:
     """Make ``app`` answer every error, also those of the framework, with a problem document; ``count`` its code."""
 
     @app.exception_handler(OmniDropError)
-    async def ours(connection: HTTPConnection, error: OmniDropError) -> Response:
+    async def ours(connection: HTTPConnection, error: OmniDropError) -> Response | None:
         count(error.code)
         response = problem_of(error)
         if isinstance(connection, WebSocket):
             await connection.send_denial_response(response)
-        elif error.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            return None  # what is returned would be sent as well
+        if error.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
             response.headers.update(_ACCEPTED.get(connection.scope["method"], {}))
         return response
 

@@ -92,5 +92,6 @@ def test_https_a_ticket_and_a_log_without_secrets(secure: Secure) -> None:
     assert secure.stop() == 0
     lines = [json.loads(line) for line in secure.log]
     assert any("/v1/sessions/door/answers" in line["message"] for line in lines), "it logs what it may"
+    assert [line for line in lines if line["level"] in ("error", "critical")] == [], "to refuse is no mistake"
     told = "".join(secure.log)
     assert [secret for secret in (secure.token, made, wrong) if secret in told] == []
