@@ -65,3 +65,22 @@ def percentile(values: Sequence[float], share: float) -> float:
     if not values:
         raise ValueError("there are no values")
     return sorted(values)[max(0, ceil(share * len(values)) - 1)]
+
+
+def ratio(clusters: Sequence[tuple[int, int]], *, seed: int = 0) -> Interval | None:
+    """Ratio of two sums with a bootstrap interval that resamples whole clusters; None where the lower sum is 0.
+
+    A resample whose lower sum is 0 counts as infinite: the upper end may then be `inf`.
+
+    Args:
+        clusters: of each stream what is above and what is below the line.
+        seed: of the resampling.
+    """
+    above, below = np.asarray(clusters, dtype=np.float64).reshape(-1, 2).T
+    if not below.sum():
+        return None
+    drawn = np.random.default_rng(seed).integers(0, len(above), (_RESAMPLES, len(above)))
+    tops, bottoms = above[drawn].sum(axis=1), below[drawn].sum(axis=1)
+    ratios = np.where(bottoms > 0, tops / np.maximum(bottoms, 1e-9), np.inf)
+    low, high = np.percentile(ratios, (2.5, 97.5), method="nearest")
+    return Interval(float(above.sum() / below.sum()), float(low), float(high))
