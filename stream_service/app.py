@@ -38,6 +38,7 @@ from stream_service.session.registry import Parts, Sessions
 from stream_service.session.resumption import opening_of, options_of
 from stream_service.speech.activity import SileroModel
 from stream_service.speech.front import SpeechFront
+from stream_service.speech.settings import check_understood
 from stream_service.speech.transcriber import Transcriber
 from stream_service.tracing import spans
 from stream_service.types import QuestionSource, SessionSettings, TalkMode
@@ -100,6 +101,7 @@ async def _running(config: Config, engine: Engine) -> AsyncIterator[Gateway]:
         hearing = await stack.enter_async_context(_speech(config))
         info = await engine.start()
         stack.push_async_callback(engine.stop, drain_s=0.0)
+        check_understood(config.speech, info.model, spoken_questions=info.spoken_questions)
         sources = Peers(config.media, info.frame_size)
         stack.push_async_callback(sources.stop)
         fanouts = Fanouts(logs, config.answers.subscriber_queue)
@@ -150,7 +152,8 @@ async def _speech(config: Config) -> AsyncIterator[Callable[[], Hearing] | None]
     transcriber = Transcriber(config.speech)
     await transcriber.start()
     try:
-        yield lambda: Hearing(SpeechFront(config.speech, voices.listen()), transcriber)
+        aloud = config.speech.question == "speech"
+        yield lambda: Hearing(SpeechFront(config.speech, voices.listen()), transcriber, aloud)
     finally:
         await transcriber.stop()
 

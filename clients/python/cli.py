@@ -136,7 +136,9 @@ def print_plain(event: Event) -> None:
             timing = ", ".join(f"{name} {ms:.0f} ms" for name, ms in event.get("timings_ms", {}).items())
             print(f"\n{_clock(event)} answered ({timing})", flush=True)
         case "question.accepted":
-            print(f"{_clock(event)} question ({event['source']}): {event['text']}", flush=True)
+            print(f"{_clock(event)} question ({event['source']}): {event['text'] or '(spoken)'}", flush=True)
+        case "question.transcribed":
+            print(f"{_clock(event)} the question was: {event['text']}", flush=True)
         case "error":
             print(f"{_clock(event)} {event['message']} {event['remedy']}", flush=True)
         case "window.fused":

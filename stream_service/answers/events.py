@@ -103,12 +103,25 @@ class QuestionAccepted(Envelope):
 
     type: Literal["question.accepted"] = "question.accepted"
     question: str = Field(description="Id of the question.")
-    text: str = Field(description="Its words.")
+    text: str = Field(
+        description="Its words; empty when the speech itself was asked: then question.transcribed may tell them later."
+    )
     source: QuestionSource = Field(description="How it came.")
     confidence: float | None = Field(description="Confidence of the transcript, 0 to 1; null for typed questions.")
     timings_ms: dict[str, float] = Field(
-        description="Time spent so far: hang_over (last voiced sample to end of turn) and transcribe; empty when typed."
+        description="Time spent so far: hang_over (last voiced sample to end of turn) and transcribe, the latter not "
+        "when the speech itself was asked; empty when typed."
     )
+
+
+class QuestionTranscribed(Envelope):
+    """The words of a question that the speech itself has asked, to be read. It may come during or after the answer, and
+    not at all when they were not understood."""
+
+    type: Literal["question.transcribed"] = "question.transcribed"
+    question: str = Field(description="Id of the question.")
+    text: str = Field(description="What the recogniser heard; the model was not given it.")
+    confidence: float | None = Field(description="Confidence of the transcript, 0 to 1.")
 
 
 class AnswerStarted(Envelope):
@@ -140,7 +153,8 @@ class AnswerDone(Envelope):
     text: str = Field(description="The whole answer.")
     finish_reason: str = Field(description="stop: the model ended it; length: the limit did.")
     timings_ms: dict[str, float] = Field(
-        description="hang_over and transcribe (spoken questions), queue, encode, fuse, guide, decode, total."
+        description="hang_over and transcribe (spoken questions; the latter not when the speech itself was asked), "
+        "queue, encode, fuse, guide, decode, total."
     )
     tokens_per_layer: Counts = Field(description="Audiovisual tokens that entered each layer.")
     survivors: list[Survivors] = Field(description="The same by past window.")
@@ -210,6 +224,7 @@ Event = Annotated[
     | SpeechStarted
     | SpeechStopped
     | QuestionAccepted
+    | QuestionTranscribed
     | AnswerStarted
     | AnswerDelta
     | AnswerDone

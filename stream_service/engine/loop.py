@@ -87,8 +87,8 @@ class EngineLoop:
             work.encode_ms += ms(began, encoded)
             work.fuse_ms += ms(encoded, fused)
         sessions = [self._sessions[work.session] for work in batch.questions]
-        texts = [work.question.text for work in batch.questions]
-        turns = self._runner.guide(zip(sessions, texts, strict=True))
+        asked = [work.question for work in batch.questions]
+        turns = self._runner.guide(zip(sessions, asked, strict=True))
         now = self._clock()
         self._scheduler.done(batch, now)
         for session, work, turn in zip(sessions, batch.questions, turns, strict=True):

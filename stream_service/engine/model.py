@@ -77,6 +77,7 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
         deep_share=settings.deep_share,
         session_bytes=session_bytes,
         max_sessions=settings.max_sessions,
+        spoken_questions=facts.spoken_questions,
     )
     return EngineLoop(model, settings, options, clock), info
 

@@ -30,6 +30,7 @@ from stream_service.types import (
     EngineFault,
     ModalityCounts,
     Overloaded,
+    Question,
     StoreEvicted,
     WindowFused,
 )
@@ -85,9 +86,13 @@ class Runner:
                 for event in fused(work, result, took):
                     self._emit(event)
 
-    def guide(self, asked: Iterable[tuple[Session, str]]) -> list[Turn | PrunerError]:
-        """A turn for each (session, question text), or the error by which it was refused."""
-        return _each(self._model.guide, [Ask(session.conversation, text, session.options) for session, text in asked])
+    def guide(self, asked: Iterable[tuple[Session, Question]]) -> list[Turn | PrunerError]:
+        """A turn for each question, or the error by which it was refused."""
+        asks = [
+            Ask(session.conversation, question.text, session.options, speech=question.speech)
+            for session, question in asked
+        ]
+        return _each(self._model.guide, asks)
 
     def token(self, answers: Sequence[Answer]) -> list[Token | PrunerError]:
         """One more token of each running answer."""

@@ -46,10 +46,11 @@ class SessionOptions:
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """The speech stage's part of a session."""
+    """The speech stage's part of a session; ``aloud``: the speech itself asks, not its words."""
 
     listener: Listener
     recogniser: Recogniser
+    aloud: bool = False
 
 
 class Session:
@@ -94,10 +95,11 @@ class Session:
             narrator=self._narrator,
             max_chars=settings.question_chars,
             clock=clock,
+            aloud=hearing is not None and hearing.aloud,
         )
         self._ears: Ears | None = None
         if hearing is not None:
-            self._ears = Ears(hearing.listener, hearing.recogniser, self._questions, options.talk)
+            self._ears = Ears(hearing.listener, hearing.recogniser, self._questions, options.talk, aloud=hearing.aloud)
         self._media_at = self._lost_at = clock()
         self._closed = asyncio.Event()
 

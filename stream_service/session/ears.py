@@ -1,4 +1,7 @@
-"""A session's hearing: its audio goes to the listener as it arrives, its utterances to the recogniser in order."""
+"""A session's hearing: its audio goes to the listener as it arrives, its utterances to the recogniser in order.
+
+Where the speech itself is asked (``aloud``), recognition only finds the words to show: nothing waits for it.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,15 @@ _UTTERANCES = 4
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A turn of speech that ended at stream time ``at`` and, on the server's clock, at ``asked`` (seconds)."""
+    """A turn of speech that ended at stream time ``at`` and, on the server's clock, at ``asked`` (seconds).
+
+    ``question`` is the one that the speech itself has asked; None when its words are to ask, or it was refused.
+    """
 
     at: float
     asked: float
     hang_over_s: float
+    question: str | None = None
 
 
 class SpeechReactions(Protocol):
@@ -39,7 +46,7 @@ class SpeechReactions(Protocol):
     def speech_started(self, event: SpeechStarted) -> None: ...
 
     def speech_stopped(self, event: SpeechStopped) -> Spoken:
-        """The turn is over and its words follow: the moment to cut the window."""
+        """The turn is over: the moment to cut the window, and to ask by the speech itself. Its words follow."""
         ...
 
     def speech_dropped(self, event: SpeechDropped) -> None: ...
@@ -52,10 +59,19 @@ class SpeechReactions(Protocol):
 class Ears:
     """One session's listener and its line of utterances to the recogniser."""
 
-    def __init__(self, listener: Listener, recogniser: Recogniser, reactions: SpeechReactions, mode: TalkMode) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        recogniser: Recogniser,
+        reactions: SpeechReactions,
+        mode: TalkMode,
+        *,
+        aloud: bool = False,
+    ) -> None:
         self._listener = listener
         self._recogniser = recogniser
         self._reactions = reactions
+        self._aloud = aloud
         self._utterances: asyncio.Queue[tuple[Spoken, Utterance]] = asyncio.Queue(_UTTERANCES)
         self.mode = mode
         self._react(listener.set_mode(mode))
@@ -84,7 +100,8 @@ class Ears:
             try:
                 transcript = await self._recogniser.transcribe(utterance)
             except OmniDropError as error:
-                self._reactions.not_heard(error)
+                if not self._aloud:
+                    self._reactions.not_heard(error)
             else:
                 self._reactions.heard(spoken, transcript)
 
@@ -94,9 +111,14 @@ class Ears:
                 case SpeechStarted():
                     self._reactions.speech_started(event)
                 case SpeechPaused():
-                    self._recogniser.anticipate(event.utterance)
+                    if not self._aloud:
+                        self._recogniser.anticipate(event.utterance)
                 case SpeechDropped():
                     self._reactions.speech_dropped(event)
+                case SpeechStopped() if self._aloud:
+                    spoken = self._reactions.speech_stopped(event)
+                    if spoken.question is not None and not self._utterances.full():
+                        self._utterances.put_nowait((spoken, event.utterance))
                 case SpeechStopped() if self._utterances.full():
                     reason = "Earlier questions are still being recognised: say it again in a moment."
                     self._reactions.speech_dropped(SpeechDropped(event.at, reason))

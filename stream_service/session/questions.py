@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from stream_service.answers import events
 from stream_service.errors import Conflict, InvalidQuestion, NotFound, OmniDropError
@@ -16,6 +18,7 @@ from stream_service.types import (
     CancelReason,
     Question,
     QuestionSource,
+    Samples,
     SpeechDropped,
     SpeechStarted,
     SpeechStopped,
@@ -25,7 +28,10 @@ from stream_service.types import (
 
 
 class Questions:
-    """Accepts questions; implements :class:`~stream_service.session.ears.SpeechReactions`."""
+    """Accepts questions; implements :class:`~stream_service.session.ears.SpeechReactions`.
+
+    With ``aloud`` the speech itself is asked, at once, and its words are only told.
+    """
 
     def __init__(
         self,
@@ -38,6 +44,7 @@ class Questions:
         narrator: Narrator,
         max_chars: int,
         clock: Callable[[], float],
+        aloud: bool = False,
     ) -> None:
         self._session = session
         self._engine = engine
@@ -47,6 +54,7 @@ class Questions:
         self._narrator = narrator
         self._max_chars = max_chars
         self._clock = clock
+        self._aloud = aloud
         self._speech_began = 0.0
 
     def ask(self, text: str, source: QuestionSource) -> Question:
@@ -84,17 +92,23 @@ class Questions:
 
     def speech_stopped(self, event: SpeechStopped) -> Spoken:
         hang_over_s = max(0.0, self._intake.position - event.at)
-        # The engine starts on the closing window while the words are being recognised.
-        self._intake.feed(self._intake.cut(event.at))
+        spoken = Spoken(event.at, self._clock() - hang_over_s, hang_over_s)
+        closing = self._intake.cut(event.at)
+        if not self._aloud:
+            # The engine starts on the closing window while the words are being recognised.
+            self._intake.feed(closing)
         self._journal.write(events.SpeechStopped, at=event.at, duration=round(event.duration, 3))
-        return Spoken(event.at, self._clock() - hang_over_s, hang_over_s)
+        return self._ask_aloud(spoken, closing, event.utterance.samples) if self._aloud else spoken
 
     def speech_dropped(self, event: SpeechDropped) -> None:
         duration = round(max(0.0, event.at - self._speech_began), 3)
         self._journal.write(events.SpeechStopped, at=event.at, duration=duration, dropped=event.reason)
 
     def heard(self, spoken: Spoken, transcript: Transcript) -> None:
-        timings_ms = {"hang_over": round(spoken.hang_over_s * 1000, 1), "transcribe": round(transcript.took_ms, 1)}
+        if spoken.question is not None:
+            self._show(spoken.question, spoken.at, transcript)
+            return
+        timings_ms = {"hang_over": _ms(spoken.hang_over_s), "transcribe": round(transcript.took_ms, 1)}
         if transcript.rejected is not None or not transcript.text.strip():
             remedy = "Say it again, closer to the microphone, or type it."
             self._narrator.error("speech_not_understood", transcript.rejected or "No words were recognised.", remedy)
@@ -114,6 +128,28 @@ class Questions:
     def not_heard(self, error: OmniDropError) -> None:
         self._narrator.error(error.code, error.message, error.remedy)
 
+    def _ask_aloud(self, spoken: Spoken, closing: list[Window], speech: Samples) -> Spoken:
+        """Ask by the speech itself, at once; whoever wants to read its words gets them later."""
+        try:
+            interrupted = self._turns.admit()
+        except OmniDropError as error:
+            self._intake.feed(closing)
+            self.not_heard(error)
+            return spoken
+        timings_ms = {"hang_over": _ms(spoken.hang_over_s)}
+        turn = self._turns.begin(spoken.asked, timings_ms)
+        question = Question(turn.question, self._session, "", QuestionSource.SPEECH, spoken.at, speech=speech)
+        self._submit(question, closing, interrupted=interrupted, timings_ms=timings_ms)
+        return replace(spoken, question=question.id)
+
+    def _show(self, question: str, at: float, transcript: Transcript) -> None:
+        """Tell the words of a question that was asked without them, unless they are too doubtful to be read."""
+        if transcript.rejected is not None:
+            return
+        with contextlib.suppress(InvalidQuestion):
+            words, confidence = worded(transcript.text, self._max_chars), transcript.confidence
+            self._journal.write(events.QuestionTranscribed, at=at, question=question, text=words, confidence=confidence)
+
     def _submit(
         self, question: Question, closing: list[Window], *, interrupted: list[str], timings_ms: dict[str, float]
     ) -> None:
@@ -129,6 +165,10 @@ class Questions:
             timings_ms=timings_ms,
         )
         self._engine.ask(question, closing)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
 
 
 def worded(text: str, max_chars: int) -> str:

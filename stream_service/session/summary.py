@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from stream_service.answers import events
+
+_SPOKEN = "(spoken)"
+"""Stands for the words of a spoken question until they are known."""
 
 
 @dataclass(slots=True)
@@ -23,6 +26,7 @@ class Summary:
     reconnects: int = 0
     errors: int = 0
     last_error: str | None = None
+    _asked: str | None = field(default=None, init=False)
 
     def note(self, event: events.Envelope) -> None:
         """Take an event in."""
@@ -33,7 +37,10 @@ class Summary:
                 self.fused_to = max(self.fused_to, event.end)
                 self.store_tokens, self.coverage = event.store_tokens, event.coverage
             case events.QuestionAccepted():
-                self.question, self.answer, self.ttft_ms = event.text, None, None
+                self._asked = event.question
+                self.question, self.answer, self.ttft_ms = event.text or _SPOKEN, None, None
+            case events.QuestionTranscribed() if event.question == self._asked:
+                self.question = event.text
             case events.AnswerStarted():
                 self.ttft_ms = event.ttft_ms
             case events.AnswerDone() | events.AnswerCancelled():

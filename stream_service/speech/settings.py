@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from stream_service.errors import InvalidConfig
 from stream_service.speech.hints import SCENE_WORDS
 from stream_service.types import TalkMode
 
@@ -17,6 +18,12 @@ class SpeechSettings(BaseModel):
 
     mode: TalkMode = Field(
         default=TalkMode.HANDS_FREE, description="How a new session listens; a session can change it."
+    )
+    question: Literal["transcript", "speech"] = Field(
+        default="transcript",
+        description="What asks: the transcript of what was said, or the speech itself, which only a model that was "
+        "trained on spoken questions understands (Qwen2.5-Omni and Qwen3-Omni were, nano was not); its transcript is "
+        "then shown as soon as it is there.",
     )
     threshold: float = Field(default=0.4, gt=0, lt=1, description="Voice probability at which speech may begin.")
     release_threshold: float = Field(default=0.25, gt=0, lt=1, description="Probability below which a voice is silent.")
@@ -76,3 +83,13 @@ class SpeechSettings(BaseModel):
         if self.tail_ms > self.end_of_turn_ms:
             raise ValueError("tail_ms must not be longer than end_of_turn_ms")
         return self
+
+
+def check_understood(settings: SpeechSettings, model: str, *, spoken_questions: bool) -> None:
+    """Raises InvalidConfig where ``model`` would be asked by speech, which it does not understand."""
+    if settings.mode is not TalkMode.OFF and settings.question == "speech" and not spoken_questions:
+        raise InvalidConfig(
+            f"speech.question is speech, but the model {model} was never trained on spoken questions.",
+            field="speech.question",
+            remedy="Set speech.question to transcript, or engine.model to a Qwen2.5-Omni or Qwen3-Omni checkpoint.",
+        )

@@ -23,7 +23,10 @@ class SessionSettings:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What the running engine is, for the page and for the operator."""
+    """What the running engine is, for the page and for the operator.
+
+    ``spoken_questions`` says whether it can be asked by speech itself.
+    """
 
     model: str
     device: str
@@ -34,6 +37,7 @@ class EngineInfo:
     deep_share: float
     session_bytes: int
     max_sessions: int
+    spoken_questions: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from stream_service.types.media import Samples
 
 
 class QuestionSource(StrEnum):
@@ -14,7 +16,10 @@ class QuestionSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about the stream as it was at ``at`` (the end of speech, or the moment of asking)."""
+    """A question about the stream as it was at ``at`` (the end of speech, or the moment of asking).
+
+    One that is asked by its ``speech``, the whole utterance of at most 32 s, has no ``text``.
+    """
 
     id: str
     session: str
@@ -22,6 +27,7 @@ class Question:
     source: QuestionSource
     at: float
     confidence: float | None = None
+    speech: Samples | None = field(default=None, repr=False, compare=False)
 
 
 class CancelReason(StrEnum):

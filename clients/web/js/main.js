@@ -118,9 +118,11 @@ const handlers = {
   "speech.started": () => { $("hearing").textContent = "Listening…"; reader.stop(); },
   "speech.stopped": (event) => { $("hearing").textContent = event.dropped ?? "Recognising…"; },
   "question.accepted": (event) => { $("hearing").textContent = ""; reader.stop(); transcript.question(event); },
+  "question.transcribed": (event) => transcript.words(event),
   "answer.started": (event) => transcript.started(event),
   "answer.delta": (event) => transcript.delta(event),
   "answer.done": (event) => { transcript.done(event); strip.answer(event); reader.read(event.text); },
+  "answer.restarted": (event) => transcript.restarted(event),
   "answer.cancelled": (event) => transcript.cancelled(event),
   "source.lost": () => { $("hearing").textContent = "No picture or sound arrives at the service."; },
   "source.back": () => { $("hearing").textContent = ""; },
@@ -139,7 +141,7 @@ const handlers = {
 /** The model lost its memory, and was given again what was still held: nothing, when the whole service was restarted. */
 function forgotten({ windows_refed: refed, windows_lost: lost }) {
   if (lost && !refed) return new Problem({ code: "restarted", title: "The service was restarted and has forgotten the scene.", remedy: "The session goes on: ask again once it has seen something." });
-  return new Problem({ code: "engine", title: "The model was restarted.", remedy: lost ? `It has forgotten the first ${lost} windows.` : "Its memory was rebuilt." });
+  return new Problem({ code: "engine", title: "The model was restarted.", remedy: lost ? `Its memory was rebuilt, but for ${lost} windows.` : "Its memory was rebuilt." });
 }
 
 function show(event) { handlers[event.type]?.(event); }

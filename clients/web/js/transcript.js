@@ -4,7 +4,7 @@ const ENDINGS = {
   "barge-in": "Interrupted by the next question.",
   client: "Stopped.",
   timeout: "Stopped: the answer took too long.",
-  "engine lost": "Lost: the model was restarted. Ask again.",
+  "engine lost": "Lost: the model failed. Ask again.",
   "server lost": "Lost: the service was restarted. Ask again.",
   "session closed": "Lost: the session ended.",
   shutdown: "Lost: the service stopped.",
@@ -29,6 +29,12 @@ export class Transcript {
     this.#reveal();
   }
 
+  /** The words of a question that was spoken to the model itself: they come when they are known. */
+  words({ question, text }) {
+    const item = this.items.get(question);
+    if (item) this.#word(item, text);
+  }
+
   started({ question, ttft_ms }) {
     const item = this.items.get(question);
     if (!item) return;
@@ -41,6 +47,14 @@ export class Transcript {
     if (!item) return;
     item.querySelector(".answer").append(text);
     this.#reveal();
+  }
+
+  /** The model was lost over it, and is asked again: what it said so far is void. */
+  restarted({ question }) {
+    const item = this.items.get(question);
+    if (!item) return;
+    this.#set(item, ".answer", "");
+    this.#set(item, ".facts", "The model was restarted and is asked again.");
   }
 
   done({ question, text, retention }) {
@@ -72,11 +86,20 @@ export class Transcript {
 
   #asked(item, text, source) {
     const asked = element("p", "question");
-    const correct = Object.assign(element("button", "", "Correct"), { type: "button" });
-    correct.setAttribute("aria-label", `Correct “${text}” and ask again`);
-    correct.addEventListener("click", () => this.#edit(item, text));
-    asked.append(element("span", "words", text), ...(source === "speech" ? [element("span", "quiet", "spoken")] : []), correct);
+    item.correct = Object.assign(element("button", "", "Correct"), { type: "button" });
+    item.correct.addEventListener("click", () => this.#edit(item));
+    item.words = element("span", "words");
+    item.spoken = element("span", "quiet", "spoken");
+    asked.append(item.words, ...(source === "speech" ? [item.spoken] : []), item.correct);
+    this.#word(item, text);
     return asked;
+  }
+
+  #word(item, text) {
+    item.text = text;
+    item.words.textContent = text || "(spoken)";
+    item.spoken.hidden = !text;
+    item.correct.setAttribute("aria-label", text ? `Correct “${text}” and ask again` : "Ask again in writing");
   }
 
   #stopButton(question) {
@@ -85,9 +108,9 @@ export class Transcript {
     return stop;
   }
 
-  #edit(item, text) {
+  #edit(item) {
     const form = element("form", "row");
-    const input = Object.assign(element("input", "grow"), { type: "text", value: text, maxLength: this.longest() });
+    const input = Object.assign(element("input", "grow"), { type: "text", value: item.text, maxLength: this.longest() });
     input.setAttribute("aria-label", "Corrected question");
     form.append(input, Object.assign(element("button", "", "Ask again"), { type: "submit" }));
     const shown = item.querySelector(".question");
@@ -132,8 +155,9 @@ export class Transcript {
 function firstWords(ttft_ms, { hang_over, transcribe } = {}) {
   const seconds = (ms) => `${(ms / 1000).toFixed(2)} s`;
   if (hang_over === undefined) return `First words after ${seconds(ttft_ms)}.`;
-  const model = Math.max(0, ttft_ms - hang_over - transcribe);
-  return `First words ${seconds(ttft_ms)} after you stopped (pause ${seconds(hang_over)}, recognition ${seconds(transcribe)}, model ${seconds(model)}).`;
+  const recognition = transcribe === undefined ? "" : `recognition ${seconds(transcribe)}, `;
+  const model = Math.max(0, ttft_ms - hang_over - (transcribe ?? 0));
+  return `First words ${seconds(ttft_ms)} after you stopped (pause ${seconds(hang_over)}, ${recognition}model ${seconds(model)}).`;
 }
 
 function element(name, className = "", text = "") {

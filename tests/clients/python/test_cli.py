@@ -56,12 +56,16 @@ def test_a_server_that_is_not_there_ends_with_5(tmp_path: Path, capsys: pytest.C
 
 def test_events_are_printed_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     cli.print_plain(event("question.accepted", question="q", text="What is it?", source="speech"))
+    cli.print_plain(event("question.accepted", question="p", text="", source="speech"))
+    cli.print_plain(event("question.transcribed", question="p", text="Who is it?"))
     cli.print_plain(event("answer.delta", question="q", text="a red "))
     cli.print_plain(event("answer.delta", question="q", text="circle."))
     cli.print_plain(event("answer.done", question="q", timings_ms={"total": 401.4}))
     cli.print_plain(event("window.fused", index=6, seen={"video": 72, "audio": 50}, kept={"video": 43, "audio": 35}))
     assert capsys.readouterr().out.splitlines() == [
         "[  12.50] question (speech): What is it?",
+        "[  12.50] question (speech): (spoken)",
+        "[  12.50] the question was: Who is it?",
         "a red circle.",
         "[  12.50] answered (total 401 ms)",
         "[  12.50] window 6: kept 78 of 122 tokens",

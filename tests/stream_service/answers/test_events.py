@@ -15,6 +15,7 @@ WIRE = {
     "speech.started": set(),
     "speech.stopped": {"duration", "dropped"},
     "question.accepted": {"question", "text", "source", "confidence", "timings_ms"},
+    "question.transcribed": {"question", "text", "confidence"},
     "answer.started": {"question", "ttft_ms"},
     "answer.delta": {"question", "text"},
     "answer.done": {

@@ -18,6 +18,12 @@ def question(id: str = "q", session: str = "a", text: str = "what?", at: float =
     return Question(id, session, text, QuestionSource.HTTP, at)
 
 
+def spoken(id: str = "q", session: str = "a", seconds: float = 1.0) -> Question:
+    """A question asked by noise in the place of speech, the same for the same length."""
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, int(16_000 * seconds)).astype(np.float32)
+    return Question(id, session, "", QuestionSource.SPEECH, 0.0, speech=noise)
+
+
 class Clock:
     """Time that passes only when told to."""
 

@@ -94,7 +94,7 @@ class FakeModel:
     def guide(self, asks: Sequence[Ask]) -> list[FakeTurn]:
         self._spend("guide", asks)
         for ask in asks:
-            if not ask.text:
+            if not ask.text and ask.speech is None:
                 raise InputError("text", "empty", "say something")
         turns = []
         for ask in asks:
@@ -103,7 +103,8 @@ class FakeModel:
             assert ask.options
             assert ask.options.max_tokens
             conversation.turn = FakeTurn(conversation, ask.text, self.words, ask.options.max_tokens)
-            conversation.history.append(f"?{ask.text}")
+            spoken = "" if ask.speech is None else f"{len(ask.speech)} samples"
+            conversation.history.append(f"?{ask.text}{spoken}")
             turns.append(conversation.turn)
         return turns
 

@@ -22,7 +22,7 @@ from stream_service.types import (
     SessionSettings,
     WindowFused,
 )
-from tests.stream_service.engine.builders import Clock, question, window
+from tests.stream_service.engine.builders import Clock, question, spoken, window
 from tests.stream_service.engine.fakes import FakeConversation, FakeModel
 
 E = TypeVar("E", bound=EngineEvent)
@@ -68,6 +68,13 @@ def test_a_question_sees_its_windows_and_streams_its_answer() -> None:
     assert done.generated == 3
     assert done.tokens_per_layer == (122, 16)
     assert done.survivors[0].video == (72, 9)
+
+
+def test_speech_asks_in_the_place_of_words() -> None:
+    rig = Rig()
+    rig.engine.ask(spoken(seconds=1.5), [window(media=True)], asked=rig.clock())
+    rig.settle()
+    assert rig.conversation().history == ["w0", "?24000 samples", "!a b c"]
 
 
 def test_the_timings_add_up_from_the_gateway_on() -> None:

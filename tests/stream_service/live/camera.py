@@ -10,6 +10,7 @@ import numpy as np
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 from av import AudioFrame, VideoFrame
+from numpy.typing import NDArray
 
 
 class MovingBar(VideoStreamTrack):
@@ -39,18 +40,45 @@ class Tone(AudioStreamTrack):
         return frame
 
 
+class Voice(AudioStreamTrack):
+    """Silence but for ``samples`` (float32, mono, 48 kHz, in [-1, 1]), which begin at second ``at``."""
+
+    def __init__(self, samples: NDArray[np.float32], at: float) -> None:
+        super().__init__()
+        before = np.zeros(int(48_000 * at), np.int16)
+        self._sound = np.concatenate((before, (samples * 32_767).astype(np.int16)))
+
+    async def recv(self) -> AudioFrame:
+        silent = await super().recv()  # keeps the pace
+        rate = 48_000
+        first = silent.pts * rate // silent.sample_rate
+        chunk = np.zeros(rate // 50, np.int16)
+        heard = self._sound[first : first + len(chunk)]
+        chunk[: len(heard)] = heard
+        frame = AudioFrame.from_ndarray(chunk[None, :], format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, first, fractions.Fraction(1, rate)
+        return frame
+
+
 class Camera:
-    """Publishes to ``url`` while it is open."""
+    """Publishes to ``url`` while it is open; ``sound`` takes the place of the tone."""
 
     def __init__(
-        self, url: str, path: str = "/whip", *, video: bool = True, audio: bool = True, token: str | None = None
+        self,
+        url: str,
+        path: str = "/whip",
+        *,
+        video: bool = True,
+        audio: bool = True,
+        sound: AudioStreamTrack | None = None,
+        token: str | None = None,
     ) -> None:
         self._headers = {"Content-Type": "application/sdp"}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
         self._url = url
         self._path = path
-        self._tracks = [*([MovingBar()] if video else []), *([Tone()] if audio else [])]
+        self._tracks = [*([MovingBar()] if video else []), *([sound or Tone()] if audio else [])]
         self.connection = RTCPeerConnection()
         self.location = ""
         self.etag = ""

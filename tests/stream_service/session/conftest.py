@@ -36,6 +36,7 @@ class House:
         self.listener = FakeListener()
         self.recogniser = FakeRecogniser()
         self.hears = True
+        self.aloud = False
         self.settings = SessionsSettings(waiting_questions=1, question_chars=200, idle_s=60.0)
         self.logs = MemoryLogs(history=1000, closed=8)
         self.fanouts = Fanouts(self.logs, queue=100)
@@ -85,7 +86,7 @@ class House:
             options,
             engine=self.engine,
             windower=windower,
-            hearing=Hearing(self.listener, self.recogniser) if self.hears else None,
+            hearing=Hearing(self.listener, self.recogniser, self.aloud) if self.hears else None,
             journal=Journal(id, fanout, lambda: windower.position, wall, lambda _: None),
             settings=self.settings,
             grace_s=30.0,
