@@ -80,7 +80,8 @@ async def ask(config: Config, path: Path, question: str, retention: float | None
     """One question about the clip at ``path``; raises InvalidInput, InvalidQuestion or StartupError."""
     text = worded(question, config.sessions.question_chars)
     # Nobody waits for these windows in real time: being behind is no reason to look less closely.
-    engine = LocalEngine(config.engine.model_copy(update={"behind_s": 60.0, "answer_timeout_s": 600.0}))
+    alone = {"behind_s": 60.0, "answer_timeout_s": 600.0, "standby": False}
+    engine = LocalEngine(config.engine.model_copy(update=alone))
     with contextlib.ExitStack() as files:
         info = await engine.start()
         try:

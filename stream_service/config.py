@@ -64,16 +64,30 @@ class Config(BaseModel):
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """The configuration in the file at ``path`` (all defaults for None) with the overrides in ``environ``.
 
-    Raises InvalidConfig: no such file, not YAML, an unknown key, or a value out of range; ``field`` names the key.
+    Raises InvalidConfig: no such file, not YAML, an unknown key, a value out of range, or one that another forbids;
+    ``field`` names the key.
     """
     document = {} if path is None else _read(path)
     for name, value in sorted(environ.items()):
         if name.startswith(_PREFIX) and "__" in name:
             _override(document, name, value)
     try:
-        return Config.model_validate(document)
+        config = Config.model_validate(document)
     except ValidationError as error:
         raise _explain(error) from None
+    _check_together(config)
+    return config
+
+
+def _check_together(config: Config) -> None:
+    """What no section can know of another."""
+    waiting, queue = config.sessions.waiting_questions, config.engine.question_queue
+    if waiting > queue:
+        raise InvalidConfig(
+            f"sessions.waiting_questions is {waiting}, but the engine lets only {queue} questions wait.",
+            field="sessions.waiting_questions",
+            remedy=f"Lower it to {queue}, or raise engine.question_queue to {waiting}.",
+        )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Victim(Service):
         except OSError:
             return None
         for child in map(int, children):
-            if "engine" in command_line(child):
+            if name_of(child) == "omnidrop-engine":  # beside it a spare waits
                 return child
         return None
 
@@ -97,6 +97,14 @@ def command_line(pid: int) -> str:
     """Of a process; empty when it is gone."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def name_of(pid: int) -> str:
+    """What a process calls itself; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return ""
 

@@ -135,6 +135,8 @@ def print_plain(event: Event) -> None:
         case "answer.done":
             timing = ", ".join(f"{name} {ms:.0f} ms" for name, ms in event.get("timings_ms", {}).items())
             print(f"\n{_clock(event)} answered ({timing})", flush=True)
+        case "answer.restarted":
+            print(f"\n{_clock(event)} the model was restarted and is asked again", flush=True)
         case "question.accepted":
             print(f"{_clock(event)} question ({event['source']}): {event['text'] or '(spoken)'}", flush=True)
         case "question.transcribed":

@@ -165,6 +165,14 @@ class AnswerDone(Envelope):
     generated: int = Field(description="Tokens of the answer.")
 
 
+class AnswerRestarted(Envelope):
+    """The model was lost while the question was open. It is asked again, once: another answer.started may follow."""
+
+    type: Literal["answer.restarted"] = "answer.restarted"
+    question: str = Field(description="Id of the question.")
+    text: str = Field(description="What had been published of the answer, which is void: the answer begins anew.")
+
+
 class AnswerCancelled(Envelope):
     type: Literal["answer.cancelled"] = "answer.cancelled"
     question: str = Field(description="Id of the question.")
@@ -184,10 +192,20 @@ class SourceBack(Envelope):
     gap: float = Field(description="Seconds without a source.")
 
 
+class LostWindows(Wire):
+    """Consecutive windows, by their index."""
+
+    first: int = Field(ge=0, description="Index of the first one.")
+    last: int = Field(ge=0, description="Index of the last one.")
+
+
 class EngineRestarted(Envelope):
+    """The engine was replaced: the session's memory is rebuilt from the windows still held, as window.fused tells."""
+
     type: Literal["engine.restarted"] = "engine.restarted"
-    windows_refed: int = Field(description="Past windows that the new engine was given again.")
-    windows_lost: int = Field(description="Past windows that were no longer held: the memory starts after them.")
+    windows_refed: int = Field(description="Past windows that the new engine is given again.")
+    windows_lost: int = Field(description="Past windows that were no longer held, and are not in the new memory.")
+    lost: list[LostWindows] = Field(description="Which ones: those given up since the last engine.restarted.")
 
 
 class StoreEvicted(Envelope):
@@ -224,10 +242,10 @@ Event = Annotated[
     | SpeechStarted
     | SpeechStopped
     | QuestionAccepted
-    | QuestionTranscribed
     | AnswerStarted
     | AnswerDelta
     | AnswerDone
+    | AnswerRestarted
     | AnswerCancelled
     | SourceLost
     | SourceBack

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, select
 from stream_service.answers.log import Interrupted, Opening
 from stream_service.answers.store_schema import EVENTS, SESSIONS
 
-_TURNS = ("question.accepted", "answer.delta", "answer.done", "answer.cancelled", "error")
+_TURNS = ("question.accepted", "answer.delta", "answer.restarted", "answer.done", "answer.cancelled", "error")
 _QUESTIONS = 256
 """The latest questions looked at: more than a session can have open."""
 
@@ -58,7 +58,7 @@ def _unanswered(connection: Connection, session: str) -> dict[str, str]:
     for line in connection.execute(turns.order_by(EVENTS.c.seq)).scalars():
         event = json.loads(line)
         question = event["question"]
-        if event["type"] == "question.accepted":
+        if event["type"] in ("question.accepted", "answer.restarted"):
             published[question] = ""
         elif event["type"] == "answer.delta":
             published[question] += event["text"]

@@ -6,6 +6,7 @@ and the process that it started itself share the socket, so unpickling is safe.
 
 from __future__ import annotations
 
+import math
 import pickle
 import select
 import socket
@@ -99,12 +100,12 @@ class Channel:
             self._socket.sendall(part)
 
     def receive(self, timeout: float) -> Iterator[Any]:
-        """Messages that are there, waiting at most ``timeout`` seconds for the first.
+        """Messages that are there, waiting at most ``timeout`` seconds (or for ever: ``inf``) for the first.
 
         Raises:
             EOFError: the gateway is gone.
         """
-        while select.select([self._socket], [], [], max(0.0, timeout))[0]:
+        while select.select([self._socket], [], [], None if timeout == math.inf else max(0.0, timeout))[0]:
             data = self._socket.recv(_READ)
             if not data:
                 raise EOFError("the gateway closed the channel")

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 
+from stream_service.engine.backoff import Backoff
 from stream_service.engine.degradation import Step
 from stream_service.engine.ledger import Ledger
 from stream_service.engine.link import Link
 from stream_service.engine.messages import Asked, Cancel, Close, Feed, Open, Reply, Stop
-from stream_service.engine.settings import EngineSettings
-from stream_service.errors import Conflict, EngineUnavailable, OmniDropError
+from stream_service.engine.settings import MOST_REFEED, EngineSettings
+from stream_service.engine.spares import Spares, Spawn
+from stream_service.engine.tenant import Tenant
+from stream_service.errors import Busy, Conflict, EngineUnavailable, NotFound, OmniDropError
 from stream_service.types import (
     CancelReason,
     EngineEvent,
@@ -31,11 +36,10 @@ EVENTS_HIGH, EVENTS_LOW = 4096, 512
 """Events waiting for the consumer at which reading from the engine pauses, and resumes."""
 WATCH_S = 1.0
 """How often signs of life are looked for."""
-LONGEST_BACKOFF_S = 30.0
-HEALTHY_S = 60.0
-"""A process that lived this long is restarted without the back-off of those before it."""
 EXIT_GRACE_S = 5.0
 """Beyond the drain time, for a process that was told to stop."""
+WINDOW_S = 2
+"""Seconds of a whole window."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,25 +69,25 @@ class LocalEngine:
     Every question that is asked ends exactly once: in an :class:`AnswerDone`, an :class:`AnswerCancelled`, or an
     :class:`EngineFault` that names it.
 
-    After a restart each session is opened again from its latest ``refeed_windows`` windows; its questions end as
-    cancelled (engine lost), and what was said in earlier turns is forgotten.
+    After a restart each session is opened again from the windows still held (``refeed_windows``), and its questions,
+    running or waiting, are asked again where they stood among them; those asked meanwhile follow. A question ends as
+    cancelled (engine lost) when the engine died twice over it, or cannot be started again. What was said in earlier
+    turns is forgotten.
 
     Args:
         settings: the deployment's engine section.
         spawn: starts one process; replaced in tests.
     """
 
-    def __init__(
-        self,
-        settings: EngineSettings,
-        spawn: Callable[[EngineSettings, Callable[[Reply], None]], Awaitable[Link]] = Link.spawn,
-    ) -> None:
+    def __init__(self, settings: EngineSettings, spawn: Spawn = Link.spawn) -> None:
         self._settings = settings
-        self._spawn = spawn
+        self._spares = Spares(settings, spawn, self._receive)
         self._state = EngineState.NEW
         self._link: Link | None = None
+        self._info: EngineInfo | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._ledger = Ledger(min(settings.refeed_windows, settings.window_queue))
+        self._ledger = Ledger()
+        self._packer = ThreadPoolExecutor(1, "pack")
         self._events: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
 
     @property
@@ -92,7 +96,7 @@ class LocalEngine:
 
     @property
     def ready(self) -> bool:
-        """Whether it can take sessions and questions now; False while it is being restarted."""
+        """Whether it can take sessions now; False while it is being restarted."""
         return self._state is EngineState.RUNNING
 
     @property
@@ -111,14 +115,14 @@ class LocalEngine:
         """
         self._move(EngineState.STARTING)
         try:
-            self._link = await self._spawn(self._settings, self._receive)
-            info = await self._link.info()
+            self._link = await self._spares.take()
+            self._info = await self._link.load()
         except BaseException:  # cancelled as well: no process may stay behind
             await self._finish()
             raise
         self._move(EngineState.RUNNING)
         self._supervisor = asyncio.create_task(self._supervise(), name="engine-supervisor")
-        return info
+        return self._info
 
     async def stop(self, *, drain_s: float) -> None:
         """Lets running answers finish for at most ``drain_s`` seconds, then ends the engine and :meth:`events`."""
@@ -139,37 +143,48 @@ class LocalEngine:
         if self._link is not None:
             self._link.kill()
             await self._link.end(EXIT_GRACE_S)
-        self._let_go(CancelReason.SHUTDOWN)
+        await self._spares.end()
+        self._packer.shutdown(wait=False, cancel_futures=True)
+        self._tell(self._ledger.stop(self._unavailable()))
         self._events.put_nowait(None)
         self._move(EngineState.STOPPED)
 
     async def _supervise(self) -> None:
         """Keeps a process running; cancelled by :meth:`stop`."""
         clock = asyncio.get_running_loop().time
-        failures = 0
+        backoff = Backoff(self._settings.restart_backoff_s)
         while self._link is not None:
+            await self._spares.prepare()
             began = clock()
             await self._watch(self._link)
             self._move(EngineState.RESTARTING)
             status = await self._link.end(0.0)
             _log.error("the engine process ended with status %s; starting another", status)
-            self._let_go(CancelReason.ENGINE_LOST)
-            failures = 0 if clock() - began > HEALTHY_S else failures
+            self._tell(self._ledger.crashed(self._unavailable()))
+            pause = backoff.died(clock() - began)
             while True:
-                await asyncio.sleep(min(self._settings.restart_backoff_s * 2**failures, LONGEST_BACKOFF_S))
-                failures += 1
-                try:
-                    self._link = await self._spawn(self._settings, self._receive)
-                    await self._link.info()
+                await asyncio.sleep(pause)
+                if await self._started_again():
                     break
-                except (OmniDropError, OSError) as error:
-                    _log.error("the engine cannot start again: %s", error)
-                    await self._link.end(0.0)
+                pause = backoff.died(0.0)
             self._move(EngineState.RUNNING)
-            for event, commands in self._ledger.rejoin():
+            for event, command in self._ledger.rejoin():
                 self._emit(event)
-                for command in commands:
-                    self._link.send(command)
+                self._link.send(command)
+            self._send_due()
+
+    async def _started_again(self) -> bool:
+        """Whether another process took over. Questions wait for one attempt, not for ever."""
+        try:
+            self._link = await self._spares.take()
+            await self._link.load()
+        except (OmniDropError, OSError) as error:
+            _log.error("the engine cannot start again: %s", error)
+            if self._link is not None:
+                await self._link.end(0.0)
+            self._tell(self._ledger.give_up())
+            return False
+        return True
 
     async def _watch(self, link: Link) -> None:
         """Returns when the process is gone; ends it itself when it gives no sign of life."""
@@ -180,10 +195,6 @@ class LocalEngine:
             if link.silence() > self._settings.hang_s:
                 _log.error("the engine gave no sign of life for %.0f s", link.silence())
                 link.kill()
-
-    def _let_go(self, reason: CancelReason) -> None:
-        for event in self._ledger.let_go(reason, self._unavailable()):
-            self._emit(event)
 
     # ---- what the service asks for
 
@@ -198,7 +209,8 @@ class LocalEngine:
             raise self._unavailable()
         if self._ledger.tenant(session):
             raise Conflict(f"session {session} is open already", remedy="Choose another name.", field="session")
-        tenant = self._ledger.add(session, settings, asyncio.get_running_loop().create_future())
+        opening = asyncio.get_running_loop().create_future()
+        tenant = self._ledger.add(session, settings, self._hold_s(settings), opening)
         link.send(Open(session, settings))
         try:
             await asyncio.shield(tenant.opening)
@@ -212,28 +224,40 @@ class LocalEngine:
         tenant, link = self._ledger.tenant(window.session), self._running()
         if tenant is None:
             return
-        tenant.keep([window])
-        if link is not None and link.backed_up:
+        if link is None or tenant.behind:
+            self._keep(tenant, [window], sent=False)
+            self._send_due()
+            return
+        self._keep(tenant, [window], sent=True)
+        if link.backed_up:
             self._emit(Overloaded(window.session, Step.WINDOWS.action, windows=1))
-        elif link is not None:
+        else:
             link.send(Feed(window))
 
     def ask(self, question: Question, closing: Sequence[Window]) -> None:
         """Asks about everything fed so far and the ``closing`` windows, which get the question's priority."""
         at = time.monotonic()
         tenant, link = self._ledger.tenant(question.session), self._running()
-        if tenant is not None:
-            tenant.keep(closing)
-        if link is None:
-            error = self._unavailable()
-            self._emit(EngineFault(question.session, error.code, error.message, error.remedy, question.id))
+        if tenant is None:
+            self._refuse(question, NotFound("no such session", remedy="Open the session again."))
+            return
+        waits = link is None or tenant.behind
+        self._keep(tenant, closing, sent=not waits)
+        if waits and len(tenant.asking) > self._settings.question_queue:
+            waiting = f"{self._settings.question_queue} questions are waiting already"
+            self._refuse(question, Busy(waiting, remedy="Wait for an answer, or cancel a question."))
+            return
+        tenant.ask(question, at, sent=not waits)
+        if link is None or waits:
+            self._send_due()
         else:
-            self._ledger.asked(question)
-            link.send(Asked(question, tuple(closing), at))
+            link.send(Asked(question, tuple(closing), at, at))
 
     def cancel(self, session: str, question: str, reason: CancelReason) -> None:
         """Ends a question early; no effect on one that has ended."""
-        if (link := self._running()) is not None:
+        if (end := self._ledger.cancel(session, question, reason)) is not None:
+            self._emit(end)
+        elif (link := self._running()) is not None:
             link.send(Cancel(session, question, reason))
 
     async def close(self, session: str) -> None:
@@ -242,7 +266,7 @@ class LocalEngine:
         if tenant is None:
             return
         if link is None:
-            self._ledger.forget(session)
+            self._tell(self._ledger.forget(session))
             return
         if tenant.closing is None:
             tenant.closing = asyncio.get_running_loop().create_future()
@@ -265,8 +289,36 @@ class LocalEngine:
     def _running(self) -> Link | None:
         return self._link if self._state is EngineState.RUNNING else None
 
+    def _hold_s(self, wished: SessionSettings) -> float:
+        """Seconds of media that a session's memory can hold, or as many as configured."""
+        windows = self._settings.refeed_windows
+        if windows is None:
+            assert self._info is not None
+            windows = math.ceil((wished.budget or self._info.budget) / self._info.window_tokens)
+        return float(WINDOW_S * min(windows, MOST_REFEED))
+
+    def _keep(self, tenant: Tenant, windows: Sequence[Window], *, sent: bool) -> None:
+        made, skipped = tenant.keep(windows, sent=sent)
+        for held in made:
+            self._packer.submit(held.pack)
+        if skipped and self._running() is not None:  # else the restart will tell
+            self._emit(Overloaded(windows[0].session, Step.WINDOWS.action, windows=skipped))
+
+    def _send_due(self) -> None:
+        if (link := self._running()) is not None:
+            for command in self._ledger.due(time.monotonic()):
+                link.send(command)
+
     def _receive(self, message: Reply) -> None:
         if (event := self._ledger.receive(message)) is not None:
+            self._emit(event)
+        self._send_due()
+
+    def _refuse(self, question: Question, error: OmniDropError) -> None:
+        self._emit(EngineFault(question.session, error.code, error.message, error.remedy, question.id))
+
+    def _tell(self, events: Iterable[EngineEvent]) -> None:
+        for event in events:
             self._emit(event)
 
     def _emit(self, event: EngineEvent) -> None:

@@ -2,85 +2,68 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
-from stream_service.engine.messages import Closed, Command, Failed, Feed, Heartbeat, Open, Opened, Ready, Reply
+from stream_service.engine.messages import Closed, Command, Failed, Heartbeat, Open, Opened, Prepared, Ready, Reply
+from stream_service.engine.tenant import Asking, Pending, Tenant
 from stream_service.errors import OmniDropError
 from stream_service.types import (
     AnswerCancelled,
     AnswerDelta,
     AnswerDone,
+    AnswerRestarted,
     AnswerStarted,
     CancelReason,
     EngineEvent,
     EngineFault,
     EngineRestarted,
     EngineStats,
-    Question,
     SessionSettings,
-    Window,
     WindowFused,
 )
 
-Pending = asyncio.Future[None]
-
-
-@dataclass(slots=True)
-class Tenant:
-    """One session, as far as it takes to rebuild it in another process."""
-
-    settings: SessionSettings
-    recent: deque[Window]
-    opening: Pending
-    closing: Pending | None = None
-    known: int = 0
-    """Windows that the running process was given."""
-    unproven: int = 0
-    """Windows given again after a restart and not fused yet: if the process dies over them, they are suspects."""
-
-    def keep(self, windows: Sequence[Window]) -> None:
-        self.recent.extend(windows)
-        self.known += len(windows)
-
-
-@dataclass(slots=True)
-class _Asked:
-    """A question that has not ended."""
-
-    session: str
-    published: list[str] = field(default_factory=list)
-
 
 class Ledger:
-    """Sessions and questions of one engine.
+    """Sessions and questions of one engine. Pure: it says what to send and to tell, and does neither."""
 
-    Args:
-        refeed_windows: latest windows kept of each session; older ones are let go.
-    """
-
-    def __init__(self, refeed_windows: int) -> None:
-        self._refeed_windows = refeed_windows
+    def __init__(self) -> None:
         self._tenants: dict[str, Tenant] = {}
-        self._asked: dict[str, _Asked] = {}
         self.stats = EngineStats(0, 0, 0, 0.0, 0)
         """The engine's last sign of life."""
 
     def tenant(self, session: str) -> Tenant | None:
         return self._tenants.get(session)
 
-    def add(self, session: str, settings: SessionSettings, opening: Pending) -> Tenant:
-        """A session that is being opened; ``opening`` is resolved by the engine's reply."""
-        tenant = self._tenants[session] = Tenant(settings, deque(maxlen=self._refeed_windows), opening)
+    def add(self, session: str, settings: SessionSettings, hold_s: float, opening: Pending) -> Tenant:
+        """A session that is being opened; see :class:`Tenant`."""
+        tenant = self._tenants[session] = Tenant(settings, hold_s, opening)
         return tenant
 
-    def forget(self, session: str) -> None:
-        self._tenants.pop(session, None)
+    def forget(self, session: str) -> Iterator[EngineEvent]:
+        """A session is closed while there is no engine: its questions end."""
+        tenant = self._tenants.pop(session)
+        yield from _end_all(tenant, CancelReason.SESSION_CLOSED)
 
-    def asked(self, question: Question) -> None:
-        self._asked[question.id] = _Asked(question.session)
+    def cancel(self, session: str, question: str, reason: CancelReason) -> EngineEvent | None:
+        """A question is to end early. Returns its end when no process has it; else the process must be told."""
+        tenant = self._tenants.get(session)
+        asking = None if tenant is None else tenant.asking.get(question)
+        if tenant is None or asking is None:
+            return None
+        if tenant.waits(asking):
+            tenant.end(question)
+            return AnswerCancelled(session, question, reason)
+        asking.ending = asking.ending or reason
+        return None
+
+    def due(self, now: float) -> Iterator[Command]:
+        """What may be sent now of what waits; sessions with a question that waits come before the others."""
+        behind = [tenant for tenant in self._tenants.values() if tenant.behind]
+        for tenant in [one for one in behind if one.asks]:
+            yield from tenant.next(now)
+        if not any(tenant.asks for tenant in behind):
+            for tenant in behind:
+                yield from tenant.next(now)
 
     # ---- what the engine says
 
@@ -88,7 +71,7 @@ class Ledger:
         """Takes note of a message. Returns the event to pass on; None when it concerns nobody else (any more)."""
         match message:
             case Heartbeat(stats):
-                self.stats = stats
+                self._beat(stats)
                 return None
             case Opened(session, error):
                 return self._opened(session, error.error() if error else None)
@@ -97,15 +80,20 @@ class Ledger:
                 if tenant and tenant.closing:
                     tenant.closing.set_result(None)
                 return None
-            case Ready() | Failed():
+            case Prepared() | Ready() | Failed():
                 return None
             case AnswerStarted() | AnswerDelta() | AnswerDone() | AnswerCancelled() | EngineFault():
                 return message if self._is_open(message) else None
-            case WindowFused(session):
-                tenant = self._tenants.get(session)
-                if tenant and tenant.unproven:
-                    tenant.unproven -= 1
+            case WindowFused():
+                if tenant := self._tenants.get(message.session):
+                    tenant.fused(message.index)
         return message
+
+    def _beat(self, stats: EngineStats) -> None:
+        self.stats = stats
+        for session, tenant in self._tenants.items():
+            if not stats.per_session.get(session, {}).get("queued_windows"):
+                tenant.idle()
 
     def _opened(self, session: str, error: OmniDropError | None) -> EngineFault | None:
         tenant = self._tenants[session]
@@ -123,34 +111,64 @@ class Ledger:
         """Whether the event's question has not ended, and takes note of its end: it ends once."""
         if event.question is None:
             return True
-        asked = self._asked.get(event.question)
-        if asked is not None and isinstance(event, AnswerDelta):
-            asked.published.append(event.text)
+        tenant = self._tenants.get(event.session)
+        asking = None if tenant is None else tenant.asking.get(event.question)
+        if tenant is None or asking is None:
+            return False
+        if isinstance(event, AnswerDelta):
+            asking.published.append(event.text)
         elif not isinstance(event, AnswerStarted):
-            self._asked.pop(event.question, None)
-        return asked is not None
+            tenant.end(event.question)
+        return True
 
     # ---- when a process is gone
 
-    def let_go(self, reason: CancelReason, error: OmniDropError) -> Iterator[EngineEvent]:
-        """Nobody may go on waiting for it: questions end as cancelled, sessions being opened fail with ``error``."""
-        for question, asked in self._asked.items():
-            yield AnswerCancelled(asked.session, question, reason, "".join(asked.published))
-        self._asked.clear()
-        for session, tenant in list(self._tenants.items()):
-            if tenant.unproven:
-                tenant.recent.clear()
-            if tenant.closing is not None:
-                tenant.closing.set_result(None)
-                del self._tenants[session]
-            elif not tenant.opening.done():
-                tenant.opening.set_exception(error)
-                del self._tenants[session]
-
-    def rejoin(self) -> Iterator[tuple[EngineEvent, list[Command]]]:
-        """For each session, what to tell of its rebuilding and what to send to the new process for it."""
+    def crashed(self, error: OmniDropError) -> Iterator[EngineEvent]:
+        """The engine is lost. Questions wait for the next one, or end; sessions being opened fail with ``error``."""
+        yield from self._settle(error)
         for session, tenant in self._tenants.items():
-            again = len(tenant.recent)
-            restarted = EngineRestarted(session, windows_refed=again, windows_lost=tenant.known - again)
-            tenant.known = tenant.unproven = again
-            yield restarted, [Open(session, tenant.settings, rejoin=True), *map(Feed, tenant.recent)]
+            for asking in tenant.crashed():
+                yield _cancelled(asking, asking.ending or CancelReason.ENGINE_LOST)
+            for asking in tenant.asking.values():
+                if asking.tries:
+                    yield AnswerRestarted(session, asking.question.id, "".join(asking.published))
+                    asking.published.clear()
+
+    def rejoin(self) -> Iterator[tuple[EngineEvent, Command]]:
+        """For each session, what to tell of its rebuilding and how to open it again; then see :meth:`due`."""
+        for session, tenant in self._tenants.items():
+            windows, lost = tenant.rebuild()
+            yield EngineRestarted(session, windows, lost), Open(session, tenant.settings, rejoin=True)
+
+    def give_up(self) -> Iterator[EngineEvent]:
+        """There is no next engine: questions do not wait for another attempt."""
+        for tenant in self._tenants.values():
+            yield from _end_all(tenant, CancelReason.ENGINE_LOST)
+
+    def stop(self, error: OmniDropError) -> Iterator[EngineEvent]:
+        """The service ends: nobody may go on waiting."""
+        for tenant in self._tenants.values():
+            yield from _end_all(tenant, CancelReason.SHUTDOWN)
+        yield from self._settle(error)
+        self._tenants.clear()
+
+    def _settle(self, error: OmniDropError) -> Iterator[EngineEvent]:
+        for session, tenant in list(self._tenants.items()):
+            if tenant.closing is not None:
+                del self._tenants[session]
+                yield from _end_all(tenant, CancelReason.SESSION_CLOSED)
+                tenant.closing.set_result(None)
+            elif not tenant.opening.done():
+                del self._tenants[session]
+                tenant.opening.set_exception(error)
+
+
+def _end_all(tenant: Tenant, reason: CancelReason) -> Iterator[EngineEvent]:
+    for asking in list(tenant.asking.values()):
+        tenant.end(asking.question.id)
+        yield _cancelled(asking, asking.ending or reason)
+
+
+def _cancelled(asking: Asking, reason: CancelReason) -> AnswerCancelled:
+    question = asking.question
+    return AnswerCancelled(question.session, question.id, reason, "".join(asking.published))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from stream_service.engine.channel import Decoder, encode
-from stream_service.engine.messages import Command, Failed, Ready, Reply, Start
+from stream_service.engine.messages import Command, Failed, Prepare, Prepared, Ready, Reply, Start
 from stream_service.engine.settings import EngineSettings
 from stream_service.errors import StartupError
 from stream_service.types import EngineInfo
@@ -28,13 +28,13 @@ class Link(asyncio.Protocol):
 
     Args:
         process: the engine process, just started.
-        load_timeout_s: seconds that it may take to load its model.
-        receive: called on the event loop with every message that follows.
+        settings: what it will be told to run.
+        receive: called on the event loop with every message once the model is loaded.
     """
 
-    def __init__(self, process: Process, load_timeout_s: float, receive: Callable[[Reply], None]) -> None:
+    def __init__(self, process: Process, settings: EngineSettings, receive: Callable[[Reply], None]) -> None:
         self._process = process
-        self._load_timeout_s = load_timeout_s
+        self._settings = settings
         self._receive = receive
         self._info: asyncio.Future[EngineInfo] = asyncio.get_running_loop().create_future()
         self._decoder = Decoder()
@@ -42,11 +42,13 @@ class Link(asyncio.Protocol):
         self._paused = False
         self.lost = asyncio.Event()
         """Set once the process can no longer be talked to."""
+        self.prepared = asyncio.Event()
+        """Set once a process that was told to :meth:`prepare` has done so."""
         self.heard = asyncio.get_running_loop().time()
 
     @classmethod
     async def spawn(cls, settings: EngineSettings, receive: Callable[[Reply], None]) -> Link:
-        """Starts an engine process and tells it to load its model."""
+        """Starts an engine process, which then waits to be told what to do."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
@@ -57,25 +59,30 @@ class Link(asyncio.Protocol):
             )
         loop = asyncio.get_running_loop()
         try:
-            make = partial(cls, process, settings.load_timeout_s, receive)
+            make = partial(cls, process, settings, receive)
             _, link = await loop.create_unix_connection(make, sock=ours)
         except BaseException:  # cancelled as well: no process may stay behind
             process.kill()
             raise
-        link.send(Start(settings))
         return link
 
-    async def info(self) -> EngineInfo:
-        """Waits until the model is loaded.
+    def prepare(self, niceness: int) -> None:
+        """Lets the process load its libraries, with this niceness, while it is not needed yet."""
+        self.send(Prepare(niceness))
+
+    async def load(self) -> EngineInfo:
+        """Tells the process to load the model, and waits for it.
 
         Raises:
-            StartupError, InvalidConfig: it cannot be, or takes longer than ``load_timeout_s``.
+            StartupError, InvalidConfig: it cannot be, or takes longer than ``engine.load_timeout_s``.
         """
+        self.send(Start(self._settings))
+        limit_s = self._settings.load_timeout_s
         try:
-            async with asyncio.timeout(self._load_timeout_s):
+            async with asyncio.timeout(limit_s):
                 return await asyncio.shield(self._info)
         except TimeoutError:
-            message = f"the model was not loaded after {self._load_timeout_s:.0f} s"
+            message = f"the model was not loaded after {limit_s:.0f} s"
             raise StartupError(message, remedy="Raise engine.load_timeout_s, or choose a smaller model.") from None
 
     @property
@@ -135,6 +142,8 @@ class Link(asyncio.Protocol):
         message: Reply
         for message in self._decoder.push(data):
             match message:
+                case Prepared():
+                    self.prepared.set()
                 case Ready(info):
                     self._info.set_result(info)
                 case Failed(error):

@@ -185,16 +185,20 @@ class EngineLoop:
         if window.session in self._sessions:
             self._scheduler.add(WindowWork(window, self._clock()))
 
-    def ask(self, question: Question, closing: Iterable[Window], asked: float) -> None:
-        """Queues a question behind its closing windows; ``asked`` is when the gateway got it."""
+    def ask(self, question: Question, closing: Iterable[Window], asked: float, sent: float | None = None) -> None:
+        """Queues a question behind its closing windows. The gateway got it when it was ``asked``.
+
+        Its time runs from then, or from when it was ``sent`` if it had to wait for an engine.
+        """
         if question.session not in self._sessions:
             remedy = "Open the session again."
             self._events.append(EngineFault(question.session, "not_found", "no such session", remedy, question.id))
             return
         for window in closing:
             self.feed(window)
+        expires = (asked if sent is None else sent) + self._settings.answer_timeout_s
         try:
-            self._scheduler.add(QuestionWork(question, asked, asked + self._settings.answer_timeout_s))
+            self._scheduler.add(QuestionWork(question, asked, expires))
         except Busy as error:
             self._events.append(EngineFault(question.session, error.code, error.message, error.remedy, question.id))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stream_service import errors
+from stream_service.engine.packing import PackedWindow
 from stream_service.engine.settings import EngineSettings
 from stream_service.types import CancelReason, EngineEvent, EngineInfo, EngineStats, Question, SessionSettings, Window
 
@@ -32,8 +33,15 @@ class ErrorFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepare:
+    """First message to a spare: load the libraries with this niceness (0…19), and wait for :class:`Start`."""
+
+    niceness: int
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
-    """First message: load the model."""
+    """Load the model."""
 
     settings: EngineSettings
 
@@ -49,16 +57,22 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    window: Window
+    """A window as it comes, or packed when it was kept."""
+
+    window: Window | PackedWindow
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """``at`` is the moment the gateway got the question, on the machine's monotonic clock in seconds."""
+    """On the machine's monotonic clock, in seconds: the gateway got the question ``at``, and sends it at ``sent``.
+
+    Between them no engine was there; the question's time runs from ``sent``, its latency from ``at``.
+    """
 
     question: Question
     closing: tuple[Window, ...]
     at: float
+    sent: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +94,15 @@ class Stop:
     drain_s: float
 
 
-Command = Start | Open | Feed | Asked | Cancel | Close | Stop
+Command = Prepare | Start | Open | Feed | Asked | Cancel | Close | Stop
 
 
 # ---- engine → gateway
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The libraries are loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +135,4 @@ class Heartbeat:
     stats: EngineStats
 
 
-Reply = Ready | Failed | Opened | Closed | Heartbeat | EngineEvent
+Reply = Prepared | Ready | Failed | Opened | Closed | Heartbeat | EngineEvent

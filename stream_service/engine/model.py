@@ -20,6 +20,8 @@ from pruner import (
     UnsupportedModelError,
     WeightsError,
 )
+from pruner.compress import GROUP, audio_count, video_count
+from pruner.families.facts import ModelFacts
 from pruner.families.memory import available_bytes
 from stream_service.engine.loop import EngineLoop
 from stream_service.engine.runner import refusal, sentence
@@ -77,9 +79,17 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
         deep_share=settings.deep_share,
         session_bytes=session_bytes,
         max_sessions=settings.max_sessions,
+        window_tokens=window_tokens(facts),
         spoken_questions=facts.spoken_questions,
     )
     return EngineLoop(model, settings, options, clock), info
+
+
+def window_tokens(facts: ModelFacts) -> float:
+    """Mean number of tokens that a whole window with picture and sound leaves in a memory."""
+    patches = facts.window_seconds  # one a second
+    video = video_count(GROUP, facts.rows * facts.columns) * patches / GROUP
+    return video + audio_count(facts.audio_rate * facts.window_seconds)
 
 
 def check_room(settings: EngineSettings, session_bytes: int) -> None:

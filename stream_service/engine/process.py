@@ -15,9 +15,10 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stream_service.engine.channel import Channel
-from stream_service.engine.loop import EngineLoop
+from stream_service.engine.libraries import load_ahead
 from stream_service.engine.messages import (
     Asked,
     Cancel,
@@ -30,25 +31,39 @@ from stream_service.engine.messages import (
     Heartbeat,
     Open,
     Opened,
+    Prepare,
+    Prepared,
     Ready,
     Start,
     Stop,
 )
-from stream_service.engine.model import load
+from stream_service.engine.packing import PackedWindow
 from stream_service.errors import OmniDropError
 from stream_service.types import CancelReason
 
+if TYPE_CHECKING:
+    from stream_service.engine.loop import EngineLoop
+
 BEAT_S = 1.0
 """Seconds between signs of life."""
-_PR_SET_PDEATHSIG = 1
+_FIRST_S = 60.0
+"""Seconds that the gateway may take for its first message."""
+_LOOK_S = 0.5
+"""Seconds between looks whether the gateway is still there, while the libraries load."""
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 
 def main(fd: int, parent: int) -> int:
     """Serves one gateway over the socket ``fd`` until told to stop. Returns the exit status."""
     die_with(parent)
     channel = Channel(socket.socket(fileno=fd))
-    start = next(channel.receive(60.0))
-    assert isinstance(start, Start)
+    try:
+        start = wait_for_start(channel)
+    except (EOFError, ConnectionError):
+        return 1
+    show_as("omnidrop-engine")
+    from stream_service.engine.model import load  # torch: only now, so that a spare can have it in its own time
+
     try:
         engine, info = load(start.settings, time.monotonic)
     except OmniDropError as error:
@@ -62,6 +77,25 @@ def main(fd: int, parent: int) -> int:
     except (EOFError, ConnectionError):
         return 1
     return 0
+
+
+def wait_for_start(channel: Channel) -> Start:
+    """What to start with; a spare loads its libraries meanwhile.
+
+    Raises:
+        EOFError: the gateway is gone, or needs no spare any more.
+    """
+    first = next(channel.receive(_FIRST_S))
+    if isinstance(first, Prepare):
+        show_as("omnidrop-spare")
+        loading = load_ahead(first.niceness)
+        while loading.is_alive():
+            loading.join(_LOOK_S)
+            assert not list(channel.receive(0.0)), "a spare is not needed before it says that it is ready"
+        channel.send(Prepared())
+        first = next(channel.receive(float("inf")))
+    assert isinstance(first, Start)
+    return first
 
 
 class Server:
@@ -94,9 +128,9 @@ class Server:
     def _obey(self, command: Command) -> None:
         match command:
             case Feed(window):
-                self._engine.feed(window)
-            case Asked(question, closing, at):
-                self._engine.ask(question, closing, at)
+                self._engine.feed(window.unpack() if isinstance(window, PackedWindow) else window)
+            case Asked(question, closing, at, sent):
+                self._engine.ask(question, closing, at, sent)
             case Cancel(session, question, reason):
                 self._engine.cancel(session, question, reason)
             case Open(session):
@@ -107,7 +141,7 @@ class Server:
                 self._channel.send(Closed(session))
             case Stop(drain_s):
                 self._stop_at = time.monotonic() + drain_s
-            case Start():
+            case Prepare() | Start():
                 raise RuntimeError("started twice")
 
     def _open(self, command: Open) -> None:
@@ -134,6 +168,11 @@ def die_with(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise SystemExit("the gateway is gone")
+
+
+def show_as(name: str) -> None:
+    """Shows the operator (``ps -o comm``) what this process is; at most 15 characters."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def resident_bytes() -> int:

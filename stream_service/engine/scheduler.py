@@ -107,11 +107,12 @@ class Scheduler:
         """Queues work behind everything its session has queued.
 
         Raises:
-            Busy: the session has ``question_queue`` questions waiting.
+            Busy: ``question_queue`` questions of the session wait behind the one that is answered, or will be next.
         """
         lane = self._lanes[work.session]
         if isinstance(work, QuestionWork):
-            if sum(isinstance(each, QuestionWork) for each in lane.queue) >= self._settings.question_queue:
+            asked = lane.answering + sum(isinstance(each, QuestionWork) for each in lane.queue)
+            if asked > self._settings.question_queue:
                 remedy = "Wait for an answer, or cancel a question."
                 raise Busy(f"{self._settings.question_queue} questions are waiting already", remedy=remedy)
         else:

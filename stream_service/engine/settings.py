@@ -7,6 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MOST_REFEED = 256
+"""Windows of a session that the gateway keeps at most."""
+
 
 class EngineSettings(BaseModel):
     """The ``engine`` section of a configuration file."""
@@ -86,7 +89,10 @@ class EngineSettings(BaseModel):
         default=32, ge=2, le=1024, description="windows of one session that may wait; past it the oldest is dropped"
     )
     question_queue: int = Field(
-        default=4, ge=1, le=64, description="questions of one session that may wait; past it a question is refused"
+        default=4,
+        ge=1,
+        le=64,
+        description="questions of one session that may wait behind the one being answered; a further one is refused",
     )
     late_share: float = Field(
         default=0.5,
@@ -107,11 +113,17 @@ class EngineSettings(BaseModel):
         default=10.0, gt=0, le=600, description="seconds without lateness until a step is taken back"
     )
 
-    refeed_windows: int = Field(
-        default=16,
+    refeed_windows: int | None = Field(
+        default=None,
         ge=0,
-        le=256,
-        description="latest windows of a session kept to rebuild its memory when the engine restarts",
+        le=MOST_REFEED,
+        description="latest windows of a session kept, packed, to rebuild its memory when the engine restarts; unset: "
+        f"as many as its budget holds, at most {MOST_REFEED}",
+    )
+    standby: bool = Field(
+        default=True,
+        description="keep a second engine process that has its libraries loaded but no model (300 MB, none on a GPU), "
+        "so that one that ends is replaced at once",
     )
     load_timeout_s: float = Field(default=300.0, gt=0, le=3600, description="seconds that loading the model may take")
     hang_s: float = Field(
@@ -121,7 +133,11 @@ class EngineSettings(BaseModel):
         description="seconds without a sign of life after which the engine process is replaced",
     )
     restart_backoff_s: float = Field(
-        default=0.5, gt=0, le=60, description="pause before the first restart; doubles with each failure, up to 30 s"
+        default=0.5,
+        gt=0,
+        le=60,
+        description="a restart is immediate; this is the pause before the next when the new engine ends within a "
+        "minute, doubled each time, up to 30 s",
     )
 
     def cpu_threads(self) -> int:

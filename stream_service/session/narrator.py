@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from stream_service.answers import events
 from stream_service.session.journal import Journal
@@ -11,6 +11,7 @@ from stream_service.types import (
     AnswerCancelled,
     AnswerDelta,
     AnswerDone,
+    AnswerRestarted,
     AnswerStarted,
     CancelReason,
     ChunkSurvivors,
@@ -19,6 +20,7 @@ from stream_service.types import (
     EngineRestarted,
     ModalityCounts,
     Overloaded,
+    Span,
     StoreEvicted,
     WindowFused,
 )
@@ -36,7 +38,7 @@ class Narrator:
     def tell(self, event: EngineEvent) -> None:
         write = self._journal.write
         match event:
-            case AnswerStarted() | AnswerDelta() | AnswerDone() | AnswerCancelled():
+            case AnswerStarted() | AnswerDelta() | AnswerDone() | AnswerRestarted() | AnswerCancelled():
                 self._tell_answer(event)
             case WindowFused():
                 self.fused_to = max(self.fused_to, event.index + 1)
@@ -61,7 +63,7 @@ class Narrator:
             case Overloaded():
                 write(events.Overload, action=event.action, windows=event.windows, frames=event.frames)
             case EngineRestarted():
-                write(events.EngineRestarted, windows_refed=event.windows_refed, windows_lost=event.windows_lost)
+                self._restarted(event.windows_refed, event.lost)
             case EngineFault():
                 if event.question is None or self._turns.end(event.question) is not None:
                     self.error(event.code, event.message, event.remedy, event.question)
@@ -83,9 +85,17 @@ class Narrator:
         """
         for question, text in unanswered.items():
             self._journal.write(events.AnswerCancelled, question=question, reason=CancelReason.SERVER_LOST, text=text)
-        self._journal.write(events.EngineRestarted, windows_refed=0, windows_lost=windows)
+        self._restarted(0, [Span(0, windows - 1)] if windows else [])
 
-    def _tell_answer(self, event: AnswerStarted | AnswerDelta | AnswerDone | AnswerCancelled) -> None:
+    def _restarted(self, windows_refed: int, lost: Sequence[Span]) -> None:
+        self._journal.write(
+            events.EngineRestarted,
+            windows_refed=windows_refed,
+            windows_lost=sum(map(len, lost)),
+            lost=[events.LostWindows(first=span.first, last=span.last) for span in lost],
+        )
+
+    def _tell_answer(self, event: AnswerStarted | AnswerDelta | AnswerDone | AnswerRestarted | AnswerCancelled) -> None:
         turn = self._turns.find(event.question)
         if turn is None:
             return
@@ -110,6 +120,9 @@ class Narrator:
                     deep_share=round(event.deep_share, 5),
                     generated=event.generated,
                 )
+            case AnswerRestarted():
+                turn.text = ""
+                self._journal.write(events.AnswerRestarted, question=event.question, text=event.published)
             case AnswerCancelled():
                 self._turns.end(event.question)
                 self._journal.write(

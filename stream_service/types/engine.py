@@ -25,6 +25,7 @@ class SessionSettings:
 class EngineInfo:
     """What the running engine is, for the page and for the operator.
 
+    ``window_tokens`` is the mean that a window of 2 s with picture and sound adds to a session's memory;
     ``spoken_questions`` says whether it can be asked by speech itself.
     """
 
@@ -37,6 +38,8 @@ class EngineInfo:
     deep_share: float
     session_bytes: int
     max_sessions: int
+    window_tokens: float
+    window_tokens: float
     spoken_questions: bool = False
 
 
@@ -111,6 +114,15 @@ class AnswerDone:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRestarted:
+    """The engine was lost while the question was open; it is asked again, once. What was ``published`` is void."""
+
+    session: str
+    question: str
+    published: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerCancelled:
     session: str
     question: str
@@ -133,12 +145,23 @@ class Overloaded:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Consecutive windows by their index, both ends included."""
+
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True)
 class EngineRestarted:
-    """The engine process was replaced; ``session`` was opened again from the windows still held."""
+    """The engine process was replaced; ``session`` is rebuilt from the windows still held, the others are ``lost``."""
 
     session: str
     windows_refed: int
-    windows_lost: int
+    lost: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +181,7 @@ EngineEvent = (
     | AnswerStarted
     | AnswerDelta
     | AnswerDone
+    | AnswerRestarted
     | AnswerCancelled
     | Overloaded
     | EngineRestarted

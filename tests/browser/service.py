@@ -35,6 +35,7 @@ class Service:
         self._events = log.with_name("events.db")
         self._settings = {
             "OMNIDROP_SERVER__PORT": str(self.port),
+            "OMNIDROP_ENGINE__STANDBY": "false",  # none is needed, and it would cost seconds of a core
             "OMNIDROP_ANSWERS__LOG": f"sqlite:///{self._events}",
             **settings,
         }

@@ -45,6 +45,15 @@ def test_every_key_of_the_reference_is_explained() -> None:
             assert lines[number - 1].startswith("  # "), line
 
 
+def test_no_more_questions_may_wait_than_the_engine_takes(tmp_path: Path) -> None:
+    text = "sessions: {waiting_questions: 5}"
+    with pytest.raises(InvalidConfig, match=r"waiting_questions is 5.* only 4") as refused:
+        load(written(tmp_path, text), {})
+    assert refused.value.field == "sessions.waiting_questions"
+    assert "engine.question_queue to 5" in refused.value.remedy
+    assert load(written(tmp_path, text + "\nengine: {question_queue: 5}"), {}).sessions.waiting_questions == 5
+
+
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, "server: {port: 9000, host: localhost}")
     environ = {

@@ -22,10 +22,11 @@ WIRE = {
         "question", "text", "finish_reason", "timings_ms", "tokens_per_layer", "survivors", "retention", "deep_share",
         "generated",
     },
+    "answer.restarted": {"question", "text"},
     "answer.cancelled": {"question", "reason", "text"},
     "source.lost": {"since", "grace_left", "reason"},
     "source.back": {"gap"},
-    "engine.restarted": {"windows_refed", "windows_lost"},
+    "engine.restarted": {"windows_refed", "windows_lost", "lost"},
     "store.evicted": {"tokens", "chunks_thinned", "coverage"},
     "overload": {"action", "windows", "frames"},
     "error": {"code", "message", "remedy", "question", "resume_after"},
@@ -44,7 +45,7 @@ def test_the_events_are_those_of_the_wire_and_carry_what_it_says() -> None:
 
 
 def test_every_field_is_described_for_the_documents_made_of_it() -> None:
-    for kind in [*members(), events.SessionConfig, events.Model, events.Tokens, events.Survivors]:
+    for kind in [*members(), events.SessionConfig, events.Model, events.Tokens, events.Survivors, events.LostWindows]:
         for name, field in kind.model_fields.items():
             if name not in {"type", "config", "model"}:
                 described = field.description or any(getattr(meta, "description", None) for meta in field.metadata)

@@ -86,9 +86,11 @@ async def test_a_session_that_was_cut_off_is_told_and_goes_on_with_its_numbers(u
         event(6, "error", question="refused"),
         event(7, "error", question=None),
         event(8, "question.accepted", question="open"),
-        event(9, "answer.delta", question="open", text="a red"),
-        event(10, "answer.delta", question="open", text=" circle"),
-        event(11, "question.accepted", question="waiting"),
+        event(9, "answer.delta", question="open", text="a blue squ"),
+        event(10, "answer.restarted", question="open", text="a blue squ"),
+        event(11, "answer.delta", question="open", text="a red"),
+        event(12, "answer.delta", question="open", text=" circle"),
+        event(13, "question.accepted", question="waiting"),
     ]
     async with opened(url) as logs:
         log = logs.open(Opening("s", "door", '{"talk":"off"}'))
@@ -98,15 +100,15 @@ async def test_a_session_that_was_cut_off_is_told_and_goes_on_with_its_numbers(u
     async with opened(url) as logs:
         (past,) = await logs.interrupted()
         assert past.opening == Opening("s", "door", '{"talk":"off"}')
-        assert (past.at, past.windows) == (11.0, 7)
+        assert (past.at, past.windows) == (13.0, 7)
         assert past.unanswered == {"open": "a red circle", "waiting": ""}
         log = logs.open(past.opening)
-        assert (log.last, log.durable) == (11, 11)
+        assert (log.last, log.durable) == (13, 13)
         with pytest.raises(ValueError, match="cannot follow"):
-            write_number(log, 13)
+            write_number(log, 15)
         write(log, "session.closed")
         await durable(log)
-        assert [record.seq for record in await log.read(0, 50)] == list(range(1, 13))
+        assert [record.seq for record in await log.read(0, 50)] == list(range(1, 15))
     async with opened(url) as logs:
         assert await logs.interrupted() == []
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pruner import Ask, InputError, RawWindow, ScheduleError, Step, TurnOptions
-from stream_service.engine.messages import Command, Reply
+from stream_service.engine.messages import Command, Prepare, Reply
 from stream_service.engine.settings import EngineSettings
 from stream_service.types import EngineInfo
 from tests.stream_service.engine.builders import Clock
@@ -136,21 +136,28 @@ class FakeModel:
 class FakeLink:
     """Stands for one engine process: records what is sent, lets the test say what comes back."""
 
-    info_or_error: EngineInfo | Exception = EngineInfo("fake", "cpu", 12, 6, (168, 168), 4096, 0.3, 1, 8)
+    INFO = EngineInfo("fake", "cpu", 12, 6, (168, 168), 4096, 0.3, 1, 8, 64.0)
 
-    def __init__(self, receive: Callable[[Reply], None]) -> None:
+    def __init__(self, receive: Callable[[Reply], None], may_load: asyncio.Event) -> None:
         self.receive = receive
+        self.refusal: Exception | None = None
+        self._may_load = may_load
         self.sent: list[Command] = []
         self.lost = asyncio.Event()
+        self.prepared = asyncio.Event()
         self.backed_up = False
         self.paused = False
         self.silent_s = 0.0
         self.pid = 1
 
-    async def info(self) -> EngineInfo:
-        if isinstance(self.info_or_error, Exception):
-            raise self.info_or_error
-        return self.info_or_error
+    def prepare(self, niceness: int) -> None:
+        self.sent.append(Prepare(niceness))
+
+    async def load(self) -> EngineInfo:
+        await self._may_load.wait()
+        if self.refusal is not None:
+            raise self.refusal
+        return self.INFO
 
     def send(self, message: Command) -> None:
         self.sent.append(message)
@@ -170,19 +177,22 @@ class FakeLink:
 
 
 class Spawner:
-    """Hands out a new :class:`FakeLink` for each process that would be started."""
+    """Hands out a new :class:`FakeLink` for each process that would be started.
+
+    Attributes:
+        open: cleared to keep processes from loading their model.
+        refusals: what the next processes answer instead of loading it; None for one that loads it.
+    """
 
     def __init__(self) -> None:
         self.links: list[FakeLink] = []
-        self.spawned = asyncio.Event()
+        self.open = asyncio.Event()
+        self.open.set()
+        self.refusals: list[Exception | None] = []
 
     async def __call__(self, settings: EngineSettings, receive: Callable[[Reply], None]) -> Any:
-        self.links.append(FakeLink(receive))
-        self.spawned.set()
-        return self.links[-1]
-
-    async def next(self) -> FakeLink:
-        """The link of the next process to be started."""
-        self.spawned.clear()
-        await self.spawned.wait()
-        return self.links[-1]
+        link = FakeLink(receive, self.open)
+        if self.refusals:
+            link.refusal = self.refusals.pop(0)
+        self.links.append(link)
+        return link

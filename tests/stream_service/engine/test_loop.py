@@ -228,10 +228,11 @@ def test_too_many_questions_and_unknown_sessions_end_too() -> None:
     rig = Rig(question_queue=1)
     rig.engine.ask(question("q1"), [], rig.clock())
     rig.engine.ask(question("q2"), [], rig.clock())
-    rig.engine.ask(question("q3", "nobody"), [], rig.clock())
+    rig.engine.ask(question("q3"), [], rig.clock())
+    rig.engine.ask(question("q4", "nobody"), [], rig.clock())
     rig.settle()
-    assert [(event.question, event.code) for event in rig.of(EngineFault)] == [("q2", "busy"), ("q3", "not_found")]
-    assert [event.question for event in rig.of(AnswerDone)] == ["q1"]
+    assert [(event.question, event.code) for event in rig.of(EngineFault)] == [("q3", "busy"), ("q4", "not_found")]
+    assert [event.question for event in rig.of(AnswerDone)] == ["q1", "q2"]
 
 
 def test_close_ends_everything_of_the_session_only() -> None:

@@ -20,6 +20,7 @@ import torch
 
 from nano_omni.build import build
 from pruner import Ask, LiveModel, RawWindow, TurnOptions
+from stream_service.engine import spares
 from stream_service.engine.client import EngineState, LocalEngine
 from stream_service.engine.model import load
 from stream_service.engine.settings import EngineSettings
@@ -28,12 +29,14 @@ from stream_service.types import (
     AnswerCancelled,
     AnswerDelta,
     AnswerDone,
+    AnswerRestarted,
     AnswerStarted,
     CancelReason,
     EngineEvent,
     EngineFault,
     EngineRestarted,
     SessionSettings,
+    Span,
     Window,
     WindowFused,
 )
@@ -77,7 +80,7 @@ class Running:
 
 @asynccontextmanager
 async def running(weights: Path, **settings: Any) -> AsyncIterator[Running]:
-    defaults = {"model": str(weights), "threads": 1, "budget": 512, "max_answer_tokens": 8, "restart_backoff_s": 0.05}
+    defaults = {"model": str(weights), "threads": 1, "budget": 512, "max_answer_tokens": 8, "standby": False}
     engine = LocalEngine(EngineSettings.model_validate(defaults | settings))
     await engine.start()
     try:
@@ -124,21 +127,50 @@ async def test_kill_dash_nine(weights: Path) -> None:
         first = run.engine.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        cancelled = await run.until(AnswerCancelled)
-        assert (cancelled.question, cancelled.reason) == ("q", CancelReason.ENGINE_LOST)
+        restarted = await run.until(AnswerRestarted)
         published = "".join(event.text for event in run.seen if isinstance(event, AnswerDelta))
-        assert cancelled.published == published
-        run.engine.ask(question("meanwhile"), [])
-        assert (await run.until(EngineFault)).question == "meanwhile"
-        assert await run.until(EngineRestarted, session="a") == EngineRestarted("a", windows_refed=2, windows_lost=1)
-        assert await run.until(EngineRestarted, session="b") == EngineRestarted("b", windows_refed=0, windows_lost=0)
-        run.engine.ask(question("after"), [])
-        await run.until(AnswerStarted, question="after")
-        refed = [event.index for event in run.seen if isinstance(event, WindowFused)]
-        assert refed == [0, 1, 2, 1, 2]
-        assert run.engine.pid != first
-        run.engine.cancel("a", "after", CancelReason.BARGE_IN)
-        await run.until(AnswerCancelled, question="after")
+        assert restarted == AnswerRestarted("a", "q", published)
+        run.engine.ask(question("meanwhile", "b"), [media(0, "b")])
+        assert await run.until(EngineRestarted, session="a") == EngineRestarted("a", 2, (Span(0, 0),))
+        assert await run.until(EngineRestarted, session="b") == EngineRestarted("b", 1)
+        again = {(await run.until(AnswerStarted)).question for _ in range(2)}
+        assert again == {"q", "meanwhile"}
+        refed = [(event.session, event.index) for event in run.seen if isinstance(event, WindowFused)]
+        assert refed[:3] == [("a", 0), ("a", 1), ("a", 2)]
+        assert sorted(refed[3:]) == [("a", 1), ("a", 2), ("b", 0)]
+        second = run.engine.pid
+        assert second not in (first, None)
+        os.kill(second, signal.SIGKILL)
+        cancelled = await run.until(AnswerCancelled, question="q")
+        assert cancelled.reason is CancelReason.ENGINE_LOST
+        await run.until(AnswerStarted, question="meanwhile")
+        run.engine.cancel("b", "meanwhile", CancelReason.BARGE_IN)
+        await run.until(AnswerCancelled, question="meanwhile")
+
+
+async def test_a_spare_rebuilds_a_memory_that_answers_as_the_first_one_did(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spares, "NICENESS", 0)
+    answers = []
+    async with running(weights, standby=True) as run:
+        await run.engine.open("a", SessionSettings())
+        for index in range(3):
+            run.engine.feed(media(index))
+        run.engine.ask(question("q0"), [])
+        answers.append(await run.until(AnswerDone))
+        spare = run.engine._spares._spare
+        assert spare is not None
+        await asyncio.wait_for(spare.prepared.wait(), 60)
+        assert run.engine.pid is not None
+        os.kill(run.engine.pid, signal.SIGKILL)
+        await run.until(EngineRestarted)
+        assert run.engine.pid == spare.pid
+        assert psutil.Process(spare.pid).name() == "omnidrop-engine"
+        run.engine.ask(question("q1"), [])
+        answers.append(await run.until(AnswerDone))
+    first, second = answers
+    assert (second.text, second.survivors) == (first.text, first.survivors)
 
 
 async def test_a_stopped_process_is_replaced(weights: Path) -> None:

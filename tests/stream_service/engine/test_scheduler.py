@@ -285,8 +285,12 @@ def test_the_question_queue_is_bounded() -> None:
     rig = Rig("a", question_queue=2)
     rig.ask("a", "q1")
     rig.ask("a", "q2")
+    rig.ask("a", "q3")
     with pytest.raises(Busy):
-        rig.ask("a", "q3")
+        rig.ask("a", "q4")
+    assert rig.kind() is Kind.ASK  # q1 is being answered, which leaves two to wait
+    with pytest.raises(Busy):
+        rig.ask("a", "q4")
 
 
 def test_a_withdrawn_question_leaves_its_windows() -> None:

@@ -27,7 +27,13 @@ class Server:
     """``omnidrop serve`` as a child; its output is kept for the failing test's reader."""
 
     def __init__(self, model: str, **settings: object) -> None:
-        ours = {"engine__model": model, "engine__threads": 1, "server__port": 0, "answers__log": "memory"}
+        ours = {
+            "engine__model": model,
+            "engine__threads": 1,
+            "engine__standby": False,  # it would cost each test seconds of a core
+            "server__port": 0,
+            "answers__log": "memory",
+        }
         environ = ours | settings
         overrides = {
             f"OMNIDROP_{key.upper()}": value if isinstance(value, str) else json.dumps(value)
@@ -65,7 +71,7 @@ class Server:
         """Process id of the engine."""
         pid = self.process.pid
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            if b"engine" in Path(f"/proc/{child}/cmdline").read_bytes():
+            if Path(f"/proc/{child}/comm").read_text() == "omnidrop-engine\n":
                 return int(child)
         raise AssertionError("no engine runs")
 

@@ -10,6 +10,8 @@ from stream_service.session.controller import Session
 from stream_service.types import (
     AnswerDelta,
     AnswerDone,
+    AnswerRestarted,
+    AnswerStarted,
     CancelReason,
     EngineFault,
     QuestionSource,
@@ -111,6 +113,28 @@ async def test_what_a_cancelled_answer_still_says_is_not_told(house: House) -> N
     assert house.types(session)[-1] == "answer.cancelled"
     with pytest.raises(NotFound):
         session.cancel(first.id)
+
+
+async def test_an_answer_that_begins_anew_tells_what_is_void(house: House) -> None:
+    session = await watched(house)
+    question = session.ask("What is this?")
+    for event in (
+        AnswerStarted(session.id, question.id, 12.0),
+        AnswerDelta(session.id, question.id, "a blue squ"),
+        AnswerRestarted(session.id, question.id, "a blue squ"),
+    ):
+        house.engine.emit(event)
+    house.route()
+    house.clock.now += 20.0
+    house.engine.emit(AnswerStarted(session.id, question.id, 12.0))
+    house.engine.emit(AnswerDelta(session.id, question.id, "a red"))
+    house.route()
+    told = house.events(session, "answer.started", "answer.delta", "answer.restarted")
+    assert [event.get("text") for event in told] == [None, "a blue squ", "a blue squ", None, "a red"]
+    assert told[3]["ttft_ms"] == told[0]["ttft_ms"] + 20_000
+    session.close("that is all")
+    (cancelled,) = house.events(session, "answer.cancelled")
+    assert (cancelled["question"], cancelled["text"]) == (question.id, "a red")
 
 
 async def test_queue_lets_a_bounded_number_wait(house: House) -> None:

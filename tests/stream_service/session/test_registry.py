@@ -19,6 +19,7 @@ from stream_service.types import (
     Overloaded,
     Published,
     SessionSettings,
+    Span,
     SpeechStopped,
     StoreEvicted,
     TalkMode,
@@ -251,14 +252,15 @@ async def test_the_engine_s_troubles_are_told(house: House) -> None:
     for event in (
         StoreEvicted(session.id, 40, 2, 0.75),
         Overloaded(session.id, "fewer frames", windows=1, frames=2),
-        EngineRestarted(session.id, 3, 1),
+        EngineRestarted(session.id, 3, (Span(0, 1), Span(4, 4))),
     ):
         house.engine.emit(event)
     house.route()
     evicted, overload, restarted = house.events(session)[1:]
     assert (evicted["type"], evicted["tokens"], evicted["chunks_thinned"]) == ("store.evicted", 40, 2)
     assert (overload["type"], overload["action"], overload["frames"]) == ("overload", "fewer frames", 2)
-    assert (restarted["type"], restarted["windows_refed"], restarted["windows_lost"]) == ("engine.restarted", 3, 1)
+    assert (restarted["type"], restarted["windows_refed"], restarted["windows_lost"]) == ("engine.restarted", 3, 3)
+    assert restarted["lost"] == [{"first": 0, "last": 1}, {"first": 4, "last": 4}]
 
 
 async def test_a_stop_leaves_named_sessions_open_where_the_log_outlasts_it(house: House) -> None:
