@@ -242,6 +242,7 @@ Event = Annotated[
     | SpeechStarted
     | SpeechStopped
     | QuestionAccepted
+    | QuestionTranscribed
     | AnswerStarted
     | AnswerDelta
     | AnswerDone

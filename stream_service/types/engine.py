@@ -39,7 +39,6 @@ class EngineInfo:
     session_bytes: int
     max_sessions: int
     window_tokens: float
-    window_tokens: float
     spoken_questions: bool = False
 
 

@@ -108,7 +108,7 @@ export class Transcript {
     return stop;
   }
 
-  #edit(item, text) {
+  #edit(item) {
     const form = element("form", "row");
     const input = Object.assign(element("input", "grow"), { type: "text", value: item.text, maxLength: this.longest() });
     input.setAttribute("aria-label", "Corrected question");
