@@ -173,7 +173,7 @@ class Peer:
             self._heard = monotonic()
             jitter.add(timestamp, self._heard)
 
-        self._decoders[track] = recovery.guard(receiver, track, monotonic)
+        self._decoders[track] = recovery.guard(receiver, track, monotonic, self._settings.max_pixels)
         tap.listen(receiver, on_packet, partial(clock.report, track))
 
     async def _run(self, intake: Intake) -> None:

@@ -11,6 +11,7 @@ What aiortc 1.16 does, and what is done here instead:
   before it too. Nothing is played here: sound is given out as it comes, and a lost packet holds up eight others.
 - Its queue to the decoder has no end, so that a machine that is too slow falls ever further behind. Here a decoder that
   is behind loses what it has not begun.
+- It decodes a picture of any size. Here one that would not be used is not decoded.
 
 Where pictures were lost, decoding goes on from a key frame, which the camera is asked for.
 """
@@ -24,6 +25,8 @@ from typing import Any
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.utils import uint16_add, uint16_gt
 
+from stream_service.media.declared import picture_size
+
 _ASK_S = 0.12
 """A lost packet is asked for again after this long, and again."""
 _GIVE_UP_S = 0.6
@@ -32,6 +35,8 @@ _BACKLOG = 45
 """Encoded frames that may wait for the decoder: 1.5 s at 30 fps."""
 _SOUND_PACKETS = 8
 """Packets of sound that wait for one out of order; then it is not waited for."""
+_MACROBLOCK = 16
+"""Pixels by which a declared side may be rounded up."""
 _MISORDER = 100
 """Sequence numbers further off than this begin anew."""
 _PATIENCE = 90
@@ -40,12 +45,13 @@ _PATIENCE = 90
 
 class DecoderQueue(queue.Queue[Any]):
     """aiortc's queue of ``(codec, frame)`` to a decoder (None ends it), bounded: when full, all that wait are dropped,
-    and what follows too, up to the next key frame.
+    and what follows too, up to the next key frame. A picture of more than ``max_pixels`` never reaches the decoder.
     """
 
-    def __init__(self, ask_key_frame: Callable[[], None]) -> None:
+    def __init__(self, ask_key_frame: Callable[[], None], max_pixels: int) -> None:
         super().__init__()
         self._ask_key_frame = ask_key_frame
+        self._max_pixels = max_pixels
         self._waited: int | None = None
         self.dropped = 0
 
@@ -65,10 +71,18 @@ class DecoderQueue(queue.Queue[Any]):
                 self.dropped += len(self.queue)
                 self.queue.clear()
             self.await_key_frame()
+        if self._is_too_large(*item):
+            self.await_key_frame()
+            self.dropped += 1
+            return
         if self._waited is not None and not self._resumes(*item):
             self.dropped += 1
             return
         super().put(item)
+
+    def _is_too_large(self, codec: Any, frame: Any) -> bool:
+        size = picture_size(codec.name, frame.data)
+        return size is not None and (size[0] - _MACROBLOCK) * (size[1] - _MACROBLOCK) >= self._max_pixels
 
     def _resumes(self, codec: Any, frame: Any) -> bool:
         assert self._waited is not None
@@ -183,9 +197,11 @@ def _give_out(receiver: Any, decoder: DecoderQueue, codec: Any, pop: Callable[[]
         decoder.put((codec, frame))
 
 
-def guard(receiver: Any, kind: str, monotonic: Callable[[], float]) -> DecoderQueue:
-    """Before a receiver starts: bound what waits for its decoder, and how long anything waits for a lost packet."""
-    decoder = DecoderQueue(receiver._RTCRtpReceiver__decoder_error.set)
+def guard(receiver: Any, kind: str, monotonic: Callable[[], float], max_pixels: int) -> DecoderQueue:
+    """Before a receiver starts: bound what waits for its decoder and how long anything waits for a lost packet, and
+    keep pictures of more than ``max_pixels`` from it.
+    """
+    decoder = DecoderQueue(receiver._RTCRtpReceiver__decoder_error.set, max_pixels)
     receiver._RTCRtpReceiver__decoder_queue = decoder
     handle = receiver._handle_rtp_packet
 

@@ -21,6 +21,8 @@ from stream_service.media import recovery, tap
 VP8 = CODECS["video"][0]
 PCMU = next(codec for codec in CODECS["audio"] if codec.name == "PCMU")
 SIZE = 1 << 16
+ENOUGH = 1 << 20
+"""Pixels that a picture may have."""
 
 
 class Line:
@@ -39,7 +41,7 @@ class Line:
         self.receiver._track = RemoteStreamTrack("video")
         self.receiver._send_rtcp_nack = self._nack
         self.receiver._send_rtcp_pli = self._pli
-        self.decoder = recovery.guard(self.receiver, "video", lambda: self.now)
+        self.decoder = recovery.guard(self.receiver, "video", lambda: self.now, ENOUGH)
         tap.listen(self.receiver, lambda _: None, lambda *_: None)
 
     async def _nack(self, ssrc: int, lost: list[int]) -> None:
@@ -142,7 +144,7 @@ async def test_sound_is_given_out_as_it_comes_and_a_lost_packet_holds_up_few_oth
     transport = RTCDtlsTransport(RTCIceTransport(RTCIceGatherer([])), [RTCCertificate.generateCertificate()])
     receiver: Any = RTCRtpReceiver("audio", transport)
     receiver._track = RemoteStreamTrack("audio")
-    decoder = recovery.guard(receiver, "audio", lambda: 0.0)
+    decoder = recovery.guard(receiver, "audio", lambda: 0.0, ENOUGH)
     tap.listen(receiver, lambda _: None, lambda *_: None)
     await receiver.receive(RTCRtpReceiveParameters(codecs=[PCMU]))
     heard: list[int] = []
@@ -175,7 +177,7 @@ def frame(*, key: bool) -> tuple[Any, Any]:
 
 def test_a_decoder_that_is_behind_loses_what_waits_and_goes_on_from_a_key_frame() -> None:
     asked: list[int] = []
-    queue = recovery.DecoderQueue(lambda: asked.append(1))
+    queue = recovery.DecoderQueue(lambda: asked.append(1), ENOUGH)
     for _ in range(46):
         queue.put(frame(key=False))
     assert (queue.qsize(), queue.dropped, len(asked)) == (0, 46, 1)
@@ -188,11 +190,26 @@ def test_a_decoder_that_is_behind_loses_what_waits_and_goes_on_from_a_key_frame(
 
 def test_a_camera_that_sends_no_key_frame_is_asked_again_and_then_decoded_as_it_comes() -> None:
     asked: list[int] = []
-    queue = recovery.DecoderQueue(lambda: asked.append(1))
+    queue = recovery.DecoderQueue(lambda: asked.append(1), ENOUGH)
     queue.await_key_frame()
     for _ in range(92):
         queue.put(frame(key=False))
     assert (queue.dropped, queue.qsize(), len(asked)) == (90, 2, 4)
+
+
+def test_a_picture_too_large_to_be_used_never_reaches_the_decoder() -> None:
+    asked: list[int] = []
+    queue = recovery.DecoderQueue(lambda: asked.append(1), ENOUGH)
+    liar = SimpleNamespace(name="VP8"), SimpleNamespace(data=b"\x10\x02\x00\x9d\x01\x2a\xff\x3f\xff\x3f")
+    usual = SimpleNamespace(name="VP8"), SimpleNamespace(data=b"\x10\x02\x00\x9d\x01\x2a\x00\x04\x00\x03")
+    queue.put(liar)
+    queue.put(frame(key=False))
+    assert (queue.qsize(), queue.dropped, len(asked)) == (0, 2, 1)
+    for _ in range(100):
+        queue.put(liar)
+    queue.put(usual)
+    queue.put(frame(key=False))
+    assert (queue.qsize(), queue.dropped) == (2, 102)
 
 
 @pytest.mark.parametrize(
