@@ -23,6 +23,8 @@ from stream_service.engine import probe
 from stream_service.errors import OmniDropError, StartupError
 from stream_service.media import probe as ice
 from stream_service.media import turn
+from stream_service.speech.settings import check_understood
+from stream_service.types import TalkMode
 
 _PATIENCE_S = 5.0
 
@@ -48,6 +50,7 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
         ("broker", _broker),
         ("device", _device),
         ("weights", _weights),
+        ("speech", _speech),
     ]
     for subject, check in checks:
         try:
@@ -161,3 +164,15 @@ async def _device(config: Config) -> Finding | str:
 
 async def _weights(config: Config) -> Finding | str:
     return await asyncio.to_thread(probe.weights, config.engine)
+
+
+async def _speech(config: Config) -> Finding | str:
+    if config.speech.mode is TalkMode.OFF:
+        return "questions are typed (speech.mode)"
+    if config.speech.question == "transcript":
+        return "the transcript of what is said asks"
+    understood = await asyncio.to_thread(probe.spoken_questions, config.engine)
+    if understood is None:
+        return "speech itself asks; whether the model understands it is checked at the start"
+    check_understood(config.speech, config.engine.model, spoken_questions=understood)
+    return "speech itself asks, and the model understands it"

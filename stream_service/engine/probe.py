@@ -34,7 +34,7 @@ def weights(settings: EngineSettings) -> str:
     """Which weights will be loaded; raises StartupError for a folder or a device that does not hold them."""
     if on_hub(settings.model):
         return f"{settings.model}, fetched from the hub at the first start unless it is in its cache"
-    folder = nano_omni.weights_dir() if settings.model == "nano" else Path(settings.model).expanduser()
+    folder = _folder(settings)
     device, dtype = torch.device(settings.device), getattr(torch, settings.dtype)
     try:
         facts = read_facts(folder, FAMILIES)
@@ -47,3 +47,17 @@ def weights(settings: EngineSettings) -> str:
             remedy="Name the folder of a complete Qwen Omni checkpoint in engine.model, or 'nano'.",
         ) from error
     return f"{folder}, {facts.model_type}, {found.nbytes(dtype) / 1e6:,.0f} MB as {settings.dtype}"
+
+
+def spoken_questions(settings: EngineSettings) -> bool | None:
+    """Whether the model takes a question from speech itself; None while its weights are not here to say."""
+    if on_hub(settings.model):
+        return None
+    try:
+        return read_facts(_folder(settings), FAMILIES).spoken_questions
+    except PrunerError:  # `weights` says what is wrong with them
+        return None
+
+
+def _folder(settings: EngineSettings) -> Path:
+    return nano_omni.weights_dir() if settings.model == "nano" else Path(settings.model).expanduser()

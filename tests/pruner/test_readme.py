@@ -1,4 +1,4 @@
-"""The six lines for people who have a transformers model, run as they stand."""
+"""The lines for people who have a transformers model, or a spoken question, run as they stand."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
 
 import pruner
+from pruner import Ask, LiveModel
 
 from .test_generate import _inputs, thinker  # noqa: F401 - the fixture
 
@@ -37,13 +39,26 @@ class _Processor:
         return _Inputs(self._inputs)
 
 
+def _snippets() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_a_question_can_be_speech(tiny_model: LiveModel) -> None:
+    _, snippet = _snippets()
+    samples = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000).astype(np.float32)
+    conversation = tiny_model.open(budget=400)
+    names: dict[str, Any] = {"Ask": Ask, "model": tiny_model, "conversation": conversation, "samples": samples}
+    exec(compile(snippet, str(README), "exec"), names)
+    assert names["turn"].conversation is conversation
+
+
 def test_the_snippet_runs_and_streams_text(
     thinker: Any,  # noqa: F811
     tiny_directory: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (snippet,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    snippet, _ = _snippets()
     assert len([line for line in snippet.splitlines() if line]) == 6
     inputs = _inputs(thinker)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_directory)

@@ -64,7 +64,7 @@ async def test_a_sound_deployment_passes(model: Path, coturn: Coturn, broker: Mo
         answers={"log": f"sqlite:///{tmp_path}/events.db"},
     )
     assert {name: one.level for name, one in found.items()} == dict.fromkeys(
-        ["camera", "access", "port", "media", "events", "broker", "device", "weights", "turn"], "ok"
+        ["camera", "access", "port", "media", "events", "broker", "device", "weights", "speech", "turn"], "ok"
     )
     assert "127.0.0.1:" in found["turn"].message
 
@@ -113,3 +113,18 @@ async def test_weights_that_cannot_be_loaded_are_found(model: Path, wrong: str) 
 async def test_a_gpu_that_is_not_there_is_found(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # nor on a machine that has one
     assert (await findings(model, engine={"device": "cuda"}))["device"].level == "fail"
+
+
+async def test_whether_speech_itself_can_ask(model: Path) -> None:
+    aloud = {"question": "speech"}
+    found = await findings(model, speech=aloud)
+    assert found["speech"].level == "ok"
+    assert "the model understands it" in found["speech"].message
+    found = await findings(Path("nano"), speech=aloud)
+    assert (found["weights"].level, found["speech"].level) == ("ok", "fail")
+    assert "never trained on spoken questions" in found["speech"].message
+    found = await findings(Path("Qwen/Qwen2.5-Omni-7B"), speech=aloud)
+    assert "checked at the start" in found["speech"].message
+    found = await findings(Path("nano"), speech=aloud | {"mode": "off"})
+    assert "typed" in found["speech"].message
+    assert "transcript" in (await findings(Path("nano")))["speech"].message
