@@ -73,7 +73,7 @@ def targets_table(found: Sequence[dict[str, Any]]) -> str:
     return table(heads, [_target_cells(one) for one in found])
 
 
-def _share(answers: Sequence[Answer]) -> list[float]:
+def _share(answers: Sequence[Answer]) -> list[float | None]:
     return _json(wilson(sum(one.right for one in answers), len(answers)))
 
 

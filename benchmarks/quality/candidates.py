@@ -16,6 +16,7 @@ from pruner.flops import DecoderShape, prefill_flops
 from pruner.guidance import LayerPruner
 from pruner.oneshot import Prompted, assemble
 from pruner.policies import Policy, make, spending
+from pruner.question import Speech
 from pruner.windows import EncodedWindow
 
 __all__ = ["Candidates", "Done"]
@@ -72,6 +73,7 @@ class Candidates:
         *,
         retention: float | None = None,
         asked: Sequence[Sequence[QA]] | None = None,
+        spoken: Sequence[Sequence[Speech]] | None = None,
     ) -> list[Done] | Unreachable:
         """Answers about some of the streams.
 
@@ -80,13 +82,16 @@ class Candidates:
             those: indices of the streams; None for all.
             retention: for a job that is to equal a live row: what its method is set to.
             asked: questions about each stream; None for its paper's.
+            spoken: the same as speech, which live methods then take in place of the words.
         """
         there = range(len(self._papers)) if those is None else those
         questions = [self._papers[at].asked if asked is None else asked[at] for at in there]
         retention = job.retention if retention is None else retention
         try:
             if job.policy in LIVE:
-                return self._live(job, retention, there, questions)
+                return self._live(
+                    job, retention, there, questions, None if spoken is None else [spoken[at] for at in there]
+                )
             policy = make(job.policy, retention or 1.0, self._model.facts.layers)
             return [self._recorded(policy, some, self.windows[at]) for at, some in zip(there, questions, strict=True)]
         except ScheduleError as error:
@@ -95,7 +100,12 @@ class Candidates:
     # The live form: a question is asked, answered and taken back.
 
     def _live(
-        self, job: Job, retention: float | None, there: Sequence[int], asked: Sequence[Sequence[QA]]
+        self,
+        job: Job,
+        retention: float | None,
+        there: Sequence[int],
+        asked: Sequence[Sequence[QA]],
+        spoken: Sequence[Sequence[Speech]] | None,
     ) -> list[Done]:
         self._fuse()
         options = replace(LIVE[job.policy], retention=retention, deep_share=job.deep_share or 1.0)
@@ -103,11 +113,16 @@ class Candidates:
         depth: list[list[Ints]] = [[] for _ in there]
         for number in range(max(map(len, asked), default=0)):
             open_streams = [one for one, some in enumerate(asked) if number < len(some)]
-            asks = [Ask(self._conversations[there[one]], asked[one][number].text, options) for one in open_streams]
+            asks = [
+                Ask(self._conversations[there[one]], asked[one][number].text, options)
+                if spoken is None
+                else Ask(self._conversations[there[one]], "", options, speech=spoken[one][number])
+                for one in open_streams
+            ]
             turns = self._model.guide(asks)
             self._finish(turns)
-            for one, ask, turn in zip(open_streams, asks, turns, strict=True):
-                predictions[one].append(self._predicted(ask, turn))
+            for one, turn in zip(open_streams, turns, strict=True):
+                predictions[one].append(self._predicted(turn))
                 layers = turn.sequences()
                 depth[one].append(depths(layers[0], layers))
                 self._model.commit(turn, published=0)
@@ -127,14 +142,14 @@ class Candidates:
             steps = self._model.step(running)
             running = [turn for turn, step in zip(running, steps, strict=True) if not step.done]
 
-    def _predicted(self, ask: Ask, turn: Turn) -> Prediction:
-        report, prompt = turn.report(), self._model.model.prompt
+    def _predicted(self, turn: Turn) -> Prediction:
+        report = turn.report()
         alive = report.tokens_per_layer
         flops = prefill_flops(
             self._shape,
             alive,
             text=report.prompt_tokens - alive[0],
-            question=len(prompt.question(ask.text)) + len(prompt.header),
+            question=turn.answer.mark.length - turn.question.mark.length,
             ahead=self._model.facts.fusion_depth,
         )
         after = flops.after_question
