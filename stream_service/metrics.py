@@ -12,6 +12,7 @@ from stream_service.types import (
     AnswerCancelled,
     AnswerDone,
     EngineEvent,
+    EngineFault,
     EngineRestarted,
     EngineStats,
     Overloaded,
@@ -46,6 +47,12 @@ class Metrics:
             "omnidrop_coverage",
             "Share of a session's past windows still in its memory, at each window",
             buckets=tuple(tenth / 10 for tenth in range(1, 11)),
+            registry=into,
+        )
+        self._wait = Histogram(
+            "omnidrop_window_wait_seconds",
+            "What a window waited in the engine's queue, beside being encoded and fused",
+            buckets=_SECONDS,
             registry=into,
         )
         self._encode = Histogram("omnidrop_encode_seconds", "Time to encode a window", buckets=_SECONDS, registry=into)
@@ -127,6 +134,8 @@ class Metrics:
                     self._parts.labels(part).observe(ms / 1000)
             case AnswerCancelled():
                 self._answers.labels(event.reason.value).inc()
+            case EngineFault() if event.question is not None:
+                self._answers.labels("error").inc()
             case Overloaded():
                 self._dropped_frames.inc(event.frames)
                 self._dropped_windows.labels(event.action).inc(event.windows)
@@ -197,5 +206,6 @@ class Metrics:
         for modality in ("video", "audio"):
             self._seen.labels(modality).inc(getattr(event.seen, modality))
             self._kept.labels(modality).inc(getattr(event.kept, modality))
+        self._wait.observe(event.wait_ms / 1000)
         self._encode.observe(event.encode_ms / 1000)
         self._fuse.observe(event.fuse_ms / 1000)

@@ -45,6 +45,8 @@ class _Open:
     attributes: dict[str, str | float]
     spoken_ms: dict[str, float]
     first: int | None = None
+    asked_again: int | None = None
+    """When the engine was lost, and what had been said of the answer with it."""
 
 
 @asynccontextmanager
@@ -108,6 +110,8 @@ class QuestionSpans:
                     one.first = self._now()
                     one.began = one.first - _ns(event.ttft_ms)
                     one.attributes["omnidrop.ttft_ms"] = event.ttft_ms
+            case events.AnswerRestarted() if one := self._open.get(event.question):
+                one.asked_again, one.first = self._now(), None
             case events.AnswerDone() if one := self._open.pop(event.question, None):
                 one.attributes |= {
                     "omnidrop.windows": len(event.survivors),
@@ -142,24 +146,26 @@ class QuestionSpans:
         root = self._tracer.start_span("question", start_time=one.began, attributes=one.attributes)
         root.set_attribute("omnidrop.outcome", outcome)
         within = set_span_in_context(root)
-        if one.first is not None:
-            root.add_event("first token", timestamp=one.first)
-        for name, (start, end) in _parts(one, timings_ms or {}).items():
+        for name, moment in (("asked again", one.asked_again), ("first token", one.first)):
+            if moment is not None:
+                root.add_event(name, timestamp=moment)
+        ended = self._now()
+        for name, (start, end) in _parts(one, timings_ms or {}, ended).items():
             self._tracer.start_span(name, within, start_time=start).end(end)
         if failed:
             root.set_attribute("error.type", outcome)
             root.set_status(Status(StatusCode.ERROR, outcome))
-        root.end(self._now())
+        root.end(ended)
 
 
-def _parts(one: _Open, timings_ms: dict[str, float]) -> dict[str, tuple[int, int]]:
+def _parts(one: _Open, timings_ms: dict[str, float], ended: int) -> dict[str, tuple[int, int]]:
     """Start and end of every part of a question's life that is known, by name."""
     parts = {}
     if "hang_over" in one.spoken_ms:
         parts["hang_over"] = (one.began, one.began + _ns(one.spoken_ms["hang_over"]))
     if "transcribe" in one.spoken_ms:
         parts["transcribe"] = (one.accepted - _ns(one.spoken_ms["transcribe"]), one.accepted)
-    at = one.accepted
+    at = ended - _ns(timings_ms.get("total", 0.0))
     for name in _ENGINE:
         if name in timings_ms:
             parts[name] = (at, at := at + _ns(timings_ms[name]))

@@ -78,12 +78,13 @@ class Runner:
         began = self._clock()
         ready = [(session, work, work.encoded) for session, work in items if work.encoded is not None]
         results = _each(self._model.fuse, [(session.conversation, encoded) for session, _, encoded in ready])
-        took = ms(began, self._clock())
+        now = self._clock()
+        took = ms(began, now)
         for (session, work, _), result in zip(ready, results, strict=True):
             if isinstance(result, PrunerError):
                 self._emit(fault(session.name, result))
             else:
-                for event in fused(work, result, took):
+                for event in fused(work, result, took, now):
                     self._emit(event)
 
     def guide(self, asked: Iterable[tuple[Session, Question]]) -> list[Turn | PrunerError]:
@@ -153,8 +154,8 @@ def touched(work: WindowWork, step: Step) -> Overloaded:
     return Overloaded(work.session, action.action, windows=1, frames=frames)
 
 
-def fused(work: WindowWork, report: FuseReport, fuse_ms: float) -> Iterator[EngineEvent]:
-    """What to tell of a fused window."""
+def fused(work: WindowWork, report: FuseReport, fuse_ms: float, now: float) -> Iterator[EngineEvent]:
+    """What to tell of a window that is fused ``now`` (monotonic seconds)."""
     window = work.window
     yield WindowFused(
         window.session,
@@ -167,6 +168,7 @@ def fused(work: WindowWork, report: FuseReport, fuse_ms: float) -> Iterator[Engi
         fuse_ms=fuse_ms,
         store_tokens=report.store_tokens,
         coverage=report.coverage,
+        wait_ms=max(0.0, ms(work.arrived, now) - work.encode_ms - fuse_ms),
     )
     if report.evicted:
         yield StoreEvicted(window.session, report.evicted, report.thinned_chunks, report.coverage)

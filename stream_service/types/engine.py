@@ -52,6 +52,8 @@ class ModalityCounts:
 
 @dataclass(frozen=True, slots=True)
 class WindowFused:
+    """``wait_ms`` is what passed since the engine got the window, beside encoding and fusing it."""
+
     session: str
     index: int
     start: float
@@ -62,6 +64,7 @@ class WindowFused:
     fuse_ms: float
     store_tokens: int
     coverage: float
+    wait_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

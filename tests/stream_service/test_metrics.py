@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
+
 from stream_service.metrics import Metrics
-from stream_service.types import EngineStats
+from stream_service.types import AnswerCancelled, CancelReason, EngineFault, EngineStats, ModalityCounts, WindowFused
 
 
 def test_a_counter_never_falls_when_a_lost_packet_arrives_after_all() -> None:
@@ -11,6 +13,34 @@ def test_a_counter_never_falls_when_a_lost_packet_arrives_after_all() -> None:
     told = metrics.exposition(EngineStats(0, 0, 0, 0.0, 0))
     assert b"omnidrop_source_packets_lost_total 4.0" in told
     assert b"omnidrop_source_frames_total 10.0" in told
+
+
+def test_every_question_that_ended_is_counted_by_how() -> None:
+    metrics = Metrics()
+    metrics.on_engine(AnswerCancelled("s", "q1", CancelReason.TIMEOUT))
+    metrics.on_engine(EngineFault("s", "busy", "No.", "Wait.", "q2"))
+    metrics.on_engine(EngineFault("s", "internal", "No.", "Wait."))
+    told = metrics.exposition(EngineStats(0, 0, 0, 0.0, 0)).decode()
+    assert re.findall(r'omnidrop_answers_total\{outcome="(\w+)"\} ([\d.]+)', told) == [
+        ("timeout", "1.0"),
+        ("error", "1.0"),
+    ]
+
+
+def test_a_window_is_counted_with_what_it_waited() -> None:
+    metrics, tokens = Metrics(), ModalityCounts(72, 50)
+    metrics.on_engine(WindowFused("s", 0, 0.0, 2.0, tokens, ModalityCounts(30, 40), 12.0, 8.0, 70, 0.5, wait_ms=1500.0))
+    told = metrics.exposition(EngineStats(0, 0, 0, 0.0, 0)).decode().splitlines()
+    assert {
+        line for line in told if re.match(r"omnidrop_(\w+_seconds_sum|coverage_sum|tokens_(seen|kept)_total)", line)
+    } >= {
+        "omnidrop_window_wait_seconds_sum 1.5",
+        "omnidrop_encode_seconds_sum 0.012",
+        "omnidrop_fuse_seconds_sum 0.008",
+        "omnidrop_coverage_sum 0.5",
+        'omnidrop_tokens_seen_total{modality="video"} 72.0',
+        'omnidrop_tokens_kept_total{modality="audio"} 40.0',
+    }
 
 
 def test_the_metrics_tell_whether_the_log_and_the_broker_are_there() -> None:

@@ -99,11 +99,11 @@ def test_a_spoken_question_is_told_from_the_end_of_its_words(story: Story) -> No
     assert {name: between(span) for name, span in trace.items()} == {
         "hang_over": (260, 860),
         "transcribe": (900, 1000),  # it waited 40 ms for an earlier one
-        "queue": (1000, 1005),
-        "encode": (1005, 1035),
-        "fuse": (1035, 1055),
-        "guide": (1055, 1100),
-        "decode": (1100, 1190),
+        "queue": (1010, 1015),
+        "encode": (1015, 1045),
+        "fuse": (1045, 1065),
+        "guide": (1065, 1110),
+        "decode": (1110, 1200),
     }
     assert [(event.name, event.timestamp / 1e6) for event in root.events] == [("first token", 1110)]
     assert root.status.status_code is StatusCode.UNSET
@@ -150,6 +150,21 @@ def test_what_the_engine_refuses_is_an_error_by_its_code(story: Story) -> None:
     assert set(traces) == {"q1"}
     assert set(traces["q1"]) == {"question", "hang_over", "transcribe"}
     assert traces["q1"]["question"].status.description == "busy"
+
+
+def test_an_answer_that_began_twice_is_told_by_its_second_beginning(story: Story) -> None:
+    story.accept(1000, spoken=False)
+    story.tell(1100, events.AnswerStarted, question="q1", ttft_ms=100.0)
+    story.tell(1150, events.AnswerRestarted, question="q1", text="A se")
+    story.tell(1900, events.AnswerStarted, question="q1", ttft_ms=900.0)
+    story.done(2000)
+    root = story.traces()["q1"]["question"]
+    assert between(root) == (1000, 2000)
+    assert [(event.name, event.timestamp / 1e6) for event in root.events] == [
+        ("asked again", 1150),
+        ("first token", 1900),
+    ]
+    assert (root.attributes or {})["omnidrop.ttft_ms"] == 900.0
 
 
 def test_questions_are_kept_apart_and_forgotten_when_they_end(story: Story) -> None:

@@ -99,6 +99,8 @@ def test_the_timings_add_up_over_a_backlog_and_other_answers() -> None:
     assert sum(parts.values()) == pytest.approx(done.timings_ms["total"])
     assert [parts["encode"], parts["fuse"]] == pytest.approx([30, 30])
     assert parts["queue"] == pytest.approx(3 * 5)  # a token of the other answer before each window
+    waits = [event.wait_ms for event in rig.of(WindowFused)]
+    assert waits == pytest.approx([5, 2 * 5 + 20, 3 * 5 + 2 * 20]), "for tokens, and for the windows before it"
 
 
 def test_events_come_in_order() -> None:
