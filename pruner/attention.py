@@ -1,16 +1,26 @@
-"""The three forms of causal attention that the decoder needs, without a batch axis and without transformers' masks.
+"""The forms of causal attention that the decoder needs, without a batch axis and without transformers' masks.
 
 Grouped queries are not repeated onto their key heads: the query heads of a group become further rows of their key head,
-which is the same product with a better shape.
+which is the same product with a better shape; or a key head is shown to its group through a stride of 0.
+
+`extend`, `square` and `watch` take exactly the keys there are. `cover` and `survey` are their forms over memory of a
+fixed size, of which a mask says what is in use: their shapes, and so their kernels, stay the same while a conversation
+grows.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-__all__ = ["causal_corner", "causal_mask", "extend", "square", "watch"]
+__all__ = ["causal_corner", "causal_mask", "cover", "extend", "square", "survey", "used_mask", "watch"]
+
+_TAKES_MASKS = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""On a GPU: the flash kernel takes no mask; named, so that no release of torch puts another before them."""
 
 
 def causal_corner(rows: int, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -25,6 +35,12 @@ def causal_mask(rows: int, keys: int, groups: int, dtype: torch.dtype, device: t
     return mask.repeat(groups, 1)
 
 
+def used_mask(last: Tensor, columns: int, dtype: torch.dtype) -> Tensor:
+    """Additive [..., columns]: 0 up to the key `last` (int64 [...], on the device) sees, minus infinity beyond."""
+    beyond = torch.arange(columns, device=last.device) > last.unsqueeze(-1)
+    return torch.zeros(beyond.shape, dtype=dtype, device=last.device).masked_fill_(beyond, float("-inf"))
+
+
 def extend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Attention of new rows over a past and themselves.
 
@@ -37,9 +53,31 @@ def extend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         [heads, m, d].
     """
     heads, rows, width = q.shape
+    if mask is None and not q.is_cuda and q.dtype.itemsize > 2:
+        # torch's kernel for the CPU takes nearly twice as long as its parts for so few rows
+        return _mix(torch.softmax(_scores(q, k), dim=-1), v, heads)
     grouped = q.reshape(k.shape[0], -1, width)
     mixed = functional.scaled_dot_product_attention(grouped[None], k[None], v[None], attn_mask=mask)
     return mixed.view(heads, rows, width)
+
+
+def cover(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Like `extend`, over memory of a fixed size.
+
+    Args:
+        q: [heads, m, d].
+        k, v: [kv_heads, capacity, d], finite everywhere.
+        mask: of `used_mask`, [m, capacity], in the queries' dtype.
+
+    Returns:
+        [heads, m, d].
+    """
+    heads, rows, width = q.shape
+    shape = (k.shape[0], heads // k.shape[0])
+    keys, values = (one[:, None].expand(*shape, -1, -1) for one in (k, v))
+    with sdpa_kernel(_TAKES_MASKS) if q.is_cuda else nullcontext():
+        mixed = functional.scaled_dot_product_attention(q.view(*shape, rows, width), keys, values, attn_mask=mask)
+    return mixed.reshape(heads, rows, width)
 
 
 def square(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -56,11 +94,43 @@ def watch(q: Tensor, k: Tensor, v: Tensor, corner: Tensor) -> tuple[Tensor, Tens
     Returns:
         [heads, m, d], and the weights after the softmax [heads, m, n]: fp32, or fp64 where the model is.
     """
-    heads, rows, width = q.shape
-    grouped = q.reshape(k.shape[0], -1, width) * width**-0.5
-    scores = torch.matmul(grouped, k.transpose(1, 2)).view(heads, rows, -1)
+    heads, rows, _ = q.shape
+    scores = _scores(q, k).view(heads, rows, -1)
     scores[:, :, -rows:] += corner
-    wide = torch.float64 if q.dtype == torch.float64 else torch.float32
-    weights = torch.softmax(scores, dim=-1, dtype=wide)
-    mixed = torch.matmul(weights.to(v.dtype).view(k.shape[0], -1, k.shape[1]), v)
-    return mixed.view(heads, rows, width), weights
+    weights = torch.softmax(scores, dim=-1, dtype=_wide(q.dtype))
+    return _mix(weights, v, heads), weights
+
+
+def survey(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Like `watch`, over memory of a fixed size.
+
+    Args:
+        k, v: [kv_heads, capacity, d], finite everywhere.
+        mask: of `used_mask`, [m, capacity].
+
+    Returns:
+        [heads, m, d], and the weights [heads, m, capacity], 0 where the mask hides.
+    """
+    heads, rows, _ = q.shape
+    scores = _scores(q, k).view(heads, rows, -1).add_(mask)
+    weights = torch.softmax(scores, dim=-1, dtype=_wide(q.dtype))
+    return _mix(weights, v, heads), weights
+
+
+def _scores(q: Tensor, k: Tensor) -> Tensor:
+    """Scaled products [kv_heads, groups * m, n]; in fp32 where the device can sum 16-bit products so."""
+    width = q.shape[-1]
+    grouped = q.reshape(k.shape[0], -1, width) * width**-0.5
+    if q.is_cuda and q.dtype.itemsize == 2:
+        return torch.bmm(grouped, k.transpose(1, 2), out_dtype=torch.float32)
+    return torch.bmm(grouped, k.transpose(1, 2))
+
+
+def _mix(weights: Tensor, v: Tensor, heads: int) -> Tensor:
+    """Values [heads, m, d] in proportion to weights [heads, m, n]."""
+    mixed = torch.bmm(weights.to(v.dtype).view(v.shape[0], -1, v.shape[1]), v)
+    return mixed.view(heads, -1, v.shape[2])
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype == torch.float64 else torch.float32

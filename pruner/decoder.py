@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pruner.attention import causal_corner, causal_mask, extend, square, watch
 from pruner.deep import DeepCache, DeepPass, add_level
-from pruner.families.stack import TextStack
+from pruner.families.stack import Angles, TextStack
 from pruner.guidance import LayerPruner
 from pruner.store import FusionStore
 from pruner.tokens import TokenRows
@@ -147,8 +147,7 @@ class LayeredDecoder:
             hidden = torch.stack([item.store.hidden[item.store.length - 1] for item in shallow])
         angles = self._stack.angles(positions)
         for layer in range(self.depth, self._stack.layers):
-            q, k, v = self._stack.project(layer, hidden)
-            q, k = self._stack.rotate(q, angles), self._stack.rotate(k, angles)
+            q, _, k, v = self._stack.project(layer, hidden, angles)
             mixed = []
             for index, (_, cache) in enumerate(items):
                 row = slice(index, index + 1)
@@ -167,8 +166,7 @@ class LayeredDecoder:
         new = [item.store.positions[:, start : item.store.length] for item, start in zip(items, starts, strict=True)]
         angles = self._stack.angles(_join(new, 1))
         for layer in range(self.depth):
-            q, k, v = self._stack.project(layer, hidden)
-            q, turned = self._stack.rotate(q, angles), self._stack.rotate(k, angles)
+            q, k, turned, v = self._stack.project(layer, hidden, angles)
             mixed = []
             for item, start, span, attention in zip(items, starts, spans, attend, strict=True):
                 store, rotated, stop = item.store, item.store.rotated, item.store.length
@@ -239,7 +237,7 @@ class LayeredDecoder:
         for layer in range(self.depth, last):
             spans = _spans([len(one.hidden) for one in passes])
             hidden = _join([one.hidden for one in passes], 0)
-            q, k, v = self._stack.project(layer, hidden)
+            q, _, k, v = self._stack.project(layer, hidden, _angles(passes))
             mixed = [
                 self._whole(layer, one, q[:, span], k[:, span], v[:, span])
                 for one, span in zip(passes, spans, strict=True)
@@ -253,8 +251,7 @@ class LayeredDecoder:
     def _whole(self, layer: int, one: DeepPass, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attention of all rows of one pass over themselves, watching what the asking rows look at."""
         one.enter()
-        q = self._stack.rotate(q, one.angles)
-        keys, values = one.cache.extend(layer - self.depth, self._stack.rotate(k, one.angles), v)
+        keys, values = one.cache.extend(layer - self.depth, k, v)
         body = q.shape[1] - one.tail
         tail, weights = watch(q[:, body:], keys, values, one.corner)
         if len(one.media):
@@ -265,14 +262,11 @@ class LayeredDecoder:
 
     def _final(self, passes: Sequence[DeepPass], layer: int) -> Tensor:
         """The last layer: keys and values of all rows for the cache, the output of the last row only."""
-        spans = _spans([len(one.hidden) for one in passes])
-        q, k, v = self._stack.project(layer, _join([one.hidden for one in passes], 0))
         mixed = []
-        for one, span in zip(passes, spans, strict=True):
+        for one in passes:
             one.enter()
-            keys, values = one.cache.extend(layer - self.depth, self._stack.rotate(k[:, span], one.angles), v[:, span])
-            query = self._stack.rotate(q[:, span.stop - 1 : span.stop], (one.angles[0][-1:], one.angles[1][-1:]))
-            mixed.append(extend(query, keys, values, None))
+            query, k, v = self._stack.project_last(layer, one.hidden, one.angles)
+            mixed.append(extend(query, *one.cache.extend(layer - self.depth, k, v), None))
         ends = torch.cat([one.hidden[-1:] for one in passes])
         return self._stack.logits(self._stack.finish(layer, ends, _join(mixed, 1)))
 
@@ -288,3 +282,7 @@ def _spans(lengths: Sequence[int]) -> list[slice]:
 
 def _join(parts: Sequence[Tensor], dim: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=dim)
+
+
+def _angles(passes: Sequence[DeepPass]) -> Angles:
+    return _join([one.angles[0] for one in passes], 0), _join([one.angles[1] for one in passes], 0)

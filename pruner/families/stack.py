@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,39 +19,51 @@ from torch.nn import functional
 __all__ = ["Angles", "TextStack"]
 
 Angles = tuple[Tensor, Tensor]
-"""Cosine and sine of every row's rotary angles, each [n, head_dim] in the model's dtype."""
+"""Cosine of every row's rotary angles and sine, each [n, head_dim] in the model's dtype. The first half of the sine is
+negative, since the rotation takes the second half of a head from its first."""
 
 
 class _Joined:
     """Several linear maps of the same input as one matrix product.
 
-    With `own`, the modules' parameters become views of the joined matrix, so that nothing is stored twice; a module
-    that belongs to somebody else is left as it is and its maps are applied one by one.
+    With `own`, the modules' parameters become views of the joined matrix, so that nothing is stored twice, and the
+    modules are passed by; a module that belongs to somebody else is left as it is and called.
     """
 
     def __init__(self, linears: Sequence[nn.Linear], *, own: bool) -> None:
         self._linears = list(linears)
+        self._ends = np.cumsum([0, *(linear.out_features for linear in linears)]).tolist()
         self._weight: Tensor | None = None
         self._bias: Tensor | None = None
         if own:
             self._join()
 
     def _join(self) -> None:
-        sizes = [linear.out_features for linear in self._linears]
         self._weight = torch.cat([linear.weight.data for linear in self._linears])
         biases = [linear.bias for linear in self._linears]
         if all(bias is not None for bias in biases):
             self._bias = torch.cat([bias.data for bias in biases])
-        for index, linear in enumerate(self._linears):
-            rows = slice(sum(sizes[:index]), sum(sizes[: index + 1]))
-            linear.weight.data = self._weight[rows]
+        for linear, start, stop in zip(self._linears, self._ends, self._ends[1:], strict=False):
+            linear.weight.data = self._weight[start:stop]
             if self._bias is not None:
-                linear.bias.data = self._bias[rows]
+                linear.bias.data = self._bias[start:stop]
 
     def __call__(self, x: Tensor) -> Tensor:
+        """All maps of x [n, in], side by side [n, out]."""
         if self._weight is None:
-            return torch.cat([linear(x) for linear in self._linears], dim=-1)
+            return _beside([linear(x) for linear in self._linears])
         return functional.linear(x, self._weight, self._bias)
+
+    def some(self, x: Tensor, first: int, last: int) -> Tensor:
+        """The maps `first`…`last - 1` alone."""
+        if self._weight is None:
+            return _beside([linear(x) for linear in self._linears[first:last]])
+        rows = slice(self._ends[first], self._ends[last])
+        return functional.linear(x, self._weight[rows], self._bias[rows] if self._bias is not None else None)
+
+
+def _beside(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
 class _Dense:
@@ -58,12 +71,11 @@ class _Dense:
 
     def __init__(self, module: Any, *, own: bool) -> None:
         self._gate_up = _Joined([module.gate_proj, module.up_proj], own=own)
-        self._down: nn.Linear = module.down_proj
+        self._down = _Joined([module.down_proj], own=own)
 
     def __call__(self, x: Tensor) -> Tensor:
         gate, up = self._gate_up(x).chunk(2, dim=-1)
-        output: Tensor = self._down(functional.silu(gate) * up)
-        return output
+        return self._down(functional.silu(gate) * up)
 
 
 class _Experts:
@@ -111,7 +123,7 @@ class _Layer:
         self.norms: tuple[Tensor, Tensor] | None = None
         if hasattr(attention, "q_norm"):
             self.norms = (attention.q_norm.weight, attention.k_norm.weight)
-        self.output: nn.Linear = attention.o_proj
+        self.output = _Joined([attention.o_proj], own=own)
         self.mlp: _Dense | _Experts = _Experts(mlp) if hasattr(mlp, "experts") else _Dense(mlp, own=own)
 
 
@@ -144,7 +156,6 @@ class TextStack:
         self.dtype: torch.dtype = head.weight.dtype
         self.device: torch.device = head.weight.device
         self._frequencies, self._axes = self._rotary(config.rope_parameters, interleaved)
-        self._splits = [count * self.head_dim for count in (self.heads, self.kv_heads, self.kv_heads)]
 
     def _rotary(self, parameters: dict[str, Any], interleaved: bool) -> tuple[Tensor, Tensor]:
         """Angle per position id of each of the head_dim/2 pairs, and the axis (0, 1, 2) whose id it takes."""
@@ -168,34 +179,55 @@ class TextStack:
     def angles(self, positions: Tensor) -> Angles:
         """Rotary angles of int64 [3, n] position ids."""
         angle = positions.index_select(0, self._axes).T.to(self._frequencies.dtype) * self._frequencies
-        both = torch.cat((angle, angle), dim=-1)
-        return both.cos().to(self.dtype), both.sin().to(self.dtype)
+        cosine, sine = angle.cos(), angle.sin()
+        return torch.cat((cosine, cosine), dim=-1).to(self.dtype), torch.cat((-sine, sine), dim=-1).to(self.dtype)
 
     @staticmethod
     def rotate(x: Tensor, angles: Angles) -> Tensor:
         """Turns queries or keys [heads, n, head_dim] by their rows' angles."""
         cosine, sine = angles
         first, second = x.chunk(2, dim=-1)
-        return x * cosine + torch.cat((-second, first), dim=-1) * sine
+        return torch.addcmul(x * cosine, torch.cat((second, first), dim=-1), sine)
 
     def rotate_at(self, keys: Tensor, positions: Tensor) -> Tensor:
         """Turns keys [..., n, head_dim] to int64 [3, n] position ids."""
         return self.rotate(keys, self.angles(positions))
 
-    def project(self, layer: int, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries [heads, n, head_dim] and un-rotated keys and values [kv_heads, n, head_dim] of [n, hidden_size].
+    def project(self, layer: int, hidden: Tensor, angles: Angles) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What attention is made of, from the layer's input [n, hidden_size].
 
         Queries and keys are normed where the family does so, which is before the rotation.
+
+        Returns:
+            rotated queries [heads, n, head_dim]; un-rotated keys, rotated keys and values [kv_heads, n, head_dim].
         """
         weights = self._layers[layer]
-        joined = weights.qkv(self._norm(hidden, weights.before_attention))
-        q, k, v = (
-            part.view(len(hidden), -1, self.head_dim).transpose(0, 1)
-            for part in torch.split(joined, self._splits, dim=-1)
-        )
+        parts = self._by_head(weights.qkv(self._norm(hidden, weights.before_attention)))
+        both = self.heads + self.kv_heads
+        turning, values = parts[:both], parts[both:]
         if weights.norms is not None:
-            q, k = (self._norm(part, weight) for part, weight in zip((q, k), weights.norms, strict=True))
-        return q, k, v
+            pair = zip((turning[: self.heads], turning[self.heads :]), weights.norms, strict=True)
+            turning = torch.cat([self._norm(part, weight) for part, weight in pair])
+        turned = self.rotate(turning, angles)
+        return turned[: self.heads], turning[self.heads :], turned[self.heads :], values
+
+    def project_last(self, layer: int, hidden: Tensor, angles: Angles) -> tuple[Tensor, Tensor, Tensor]:
+        """The same where only the last row goes on.
+
+        Returns:
+            its rotated query [heads, 1, head_dim]; rotated keys and values of all rows [kv_heads, n, head_dim].
+        """
+        weights = self._layers[layer]
+        normed = self._norm(hidden, weights.before_attention)
+        query = self._by_head(weights.qkv.some(normed[-1:], 0, 1))
+        keys, values = self._by_head(weights.qkv.some(normed, 1, 3)).chunk(2)
+        if weights.norms is not None:
+            query, keys = (self._norm(part, weight) for part, weight in zip((query, keys), weights.norms, strict=True))
+        return self.rotate(query, (angles[0][-1:], angles[1][-1:])), self.rotate(keys, angles), values
+
+    def _by_head(self, joined: Tensor) -> Tensor:
+        """[n, heads * head_dim] as [heads, n, head_dim]."""
+        return joined.view(len(joined), -1, self.head_dim).transpose(0, 1)
 
     def finish(self, layer: int, hidden: Tensor, attended: Tensor) -> Tensor:
         """The layer's output [n, hidden_size] from its input and its heads' attention output [heads, n, head_dim]."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pruner import Ask, Conversation, LiveModel, RawWindow, TurnOptions
+from pruner.families.stack import Angles
 
 HARSH = TurnOptions(deep_share=0.1, max_tokens=4)
 
@@ -53,19 +54,28 @@ def test_a_question_sees_what_an_earlier_one_ignored(tiny_model: LiveModel) -> N
     assert torch.equal(ask(tiny_model, first, "What now?"), ask(tiny_model, second, "What now?"))
 
 
+def count_rows(model: LiveModel, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Grows by (layer, rows) whenever rows enter a layer."""
+    stack, found = model.model.stack, list[tuple[int, int]]()
+
+    def counting(call: Callable[..., object]) -> Callable[..., object]:
+        def counted(layer: int, hidden: torch.Tensor, angles: Angles) -> object:
+            found.append((layer, len(hidden)))
+            return call(layer, hidden, angles)
+
+        return counted
+
+    for name in ("project", "project_last"):
+        monkeypatch.setattr(stack, name, counting(getattr(stack, name)))
+    return found
+
+
 def test_windows_are_encoded_and_fused_once(
     load_tiny: Callable[..., LiveModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load_tiny(dtype=torch.float64)
     conversation = model.open(budget=2_000)
-    rows: list[tuple[int, int]] = []
-    project = model.model.stack.project
-
-    def counting(layer: int, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        rows.append((layer, len(hidden)))
-        return project(layer, hidden)
-
-    monkeypatch.setattr(model.model.stack, "project", counting)
+    rows = count_rows(model, monkeypatch)
     watch(model, conversation, 8)
     fused = sum(count for layer, count in rows if layer == 0)
     assert {layer for layer, _ in rows} == set(range(model.facts.fusion_depth)), "windows stay below the fusion depth"
@@ -86,20 +96,13 @@ def test_a_question_costs_the_same_however_old_the_session(
     """Counted in rows that pass each layer: once the store is full, age changes nothing."""
     model = load_tiny(dtype=torch.float32)
     costs = []
-    project = model.model.stack.project
-    rows: list[int] = []
-
-    def counting(layer: int, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        rows.append(len(hidden))
-        return project(layer, hidden)
-
-    monkeypatch.setattr(model.model.stack, "project", counting)
+    rows = count_rows(model, monkeypatch)
     conversation = model.open(budget=400)
     for age in range(4):
         watch(model, conversation, 40, seed=age)
         rows.clear()
         (turn,) = model.guide([Ask(conversation, "What is there now?", HARSH)])
-        costs.append(sum(rows))
+        costs.append(sum(count for _, count in rows))
         model.commit(turn, published=0)
         assert conversation.store.media <= 400
     assert max(costs[1:]) <= 1.1 * min(costs[1:])
