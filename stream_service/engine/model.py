@@ -119,9 +119,13 @@ def warm_up(model: LiveModel, budget: int) -> None:
     samples = np.zeros(facts.window_seconds * SAMPLE_RATE, np.float32)
     (window,) = model.encode([(conversation, RawWindow(0.0, frames, samples))])
     model.fuse([(conversation, window)])
-    (turn,) = model.guide([Ask(conversation, "What is this?")])
-    model.step([turn])
-    model.commit(turn)
+    asks = [Ask(conversation, "What is this?")]
+    if facts.spoken_questions:
+        asks.append(Ask(conversation, speech=samples))
+    for ask in asks:
+        (turn,) = model.guide([ask])
+        model.step([turn])
+        model.commit(turn)
     conversation.close()
 
 
