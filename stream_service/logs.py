@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Literal
 
 LogFormat = Literal["text", "json"]
 _TALKATIVE = ("uvicorn.error", "websockets", "aiortc.rtcpeerconnection")
 """Loggers that tell at debug what was sent: answers in words, ICE passwords."""
+_CHILD = "OMNIDROP_LOG"
 _IDS = ("session", "question", "client")
 # uvicorn 0.54 says so, as an error, of every WebSocket that was refused with an answer.
 _NO_ERROR = "ASGI callable returned without completing handshake."
@@ -67,6 +70,24 @@ def configure(level: str, style: LogFormat) -> None:
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelName(level.upper())))
     logging.getLogger("uvicorn.error").addFilter(_is_told)
+
+
+def for_child() -> dict[str, str]:
+    """Environment by which a child process that calls :func:`inherit` logs as this one does."""
+    root = logging.getLogger()
+    style = "json" if any(isinstance(one.formatter, JsonFormatter) for one in root.handlers) else "text"
+    return {_CHILD: f"{logging.getLevelName(root.level)} {style}"}
+
+
+def inherit() -> None:
+    """Log as the parent does, and what ends this process by mistake as well: a traceback is one line, too."""
+    level, _, style = os.environ.get(_CHILD, "WARNING text").partition(" ")
+    configure(level, "json" if style == "json" else "text")
+
+    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        logging.getLogger("stream_service").critical("the process ends: %r", error, exc_info=(kind, error, trace))
+
+    sys.excepthook = tell
 
 
 def _is_told(record: logging.LogRecord) -> bool:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+from stream_service import logs
 from stream_service.engine.channel import Decoder, encode
 from stream_service.engine.messages import Command, Failed, Prepare, Prepared, Ready, Reply, Start
 from stream_service.engine.settings import EngineSettings
@@ -170,4 +171,4 @@ def _environment() -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     }
-    return os.environ | own
+    return os.environ | own | logs.for_child()

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stream_service import logs
 from stream_service.engine.channel import Channel
 from stream_service.engine.libraries import load_ahead
 from stream_service.engine.messages import (
@@ -182,4 +183,5 @@ def resident_bytes() -> int:
 
 
 if __name__ == "__main__":
+    logs.inherit()
     sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))

@@ -2,12 +2,14 @@
 
 import json
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from stream_service.logs import JsonFormatter, TextFormatter, configure, redact
+from stream_service.logs import JsonFormatter, LogFormat, TextFormatter, configure, for_child, redact
 
 
 def record(message: str, *arguments: object, **ids: str) -> logging.LogRecord:
@@ -81,6 +83,25 @@ def test_what_is_sent_is_not_told_at_any_level(level: str, talks: bool, capsys: 
     told = capsys.readouterr().err
     assert "circle" not in told
     assert (told.count("connection open"), "for developers" in told) == (3 * talks, level == "debug")
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+@pytest.mark.usefixtures("restored")
+def test_a_child_that_fails_says_so_as_its_parent_would(style: LogFormat) -> None:
+    configure("info", style)
+    failing = "from stream_service import logs; logs.inherit(); raise ValueError('token=SECRET')"
+    child = subprocess.run(
+        [sys.executable, "-c", failing], env=os.environ | for_child(), capture_output=True, text=True, check=False
+    )
+    assert child.returncode == 1
+    assert "SECRET" not in child.stderr
+    if style == "json":
+        (line,) = child.stderr.splitlines()
+        told = json.loads(line)
+        assert (told["level"], told["message"]) == ("critical", "the process ends: ValueError('token=***')")
+        assert "Traceback" in told["error"]
+    else:
+        assert child.stderr.startswith("CRITICAL stream_service: the process ends: ValueError(")
 
 
 @pytest.mark.parametrize(
