@@ -38,6 +38,8 @@ WATCH_S = 1.0
 """How often signs of life are looked for."""
 EXIT_GRACE_S = 5.0
 """Beyond the drain time, for a process that was told to stop."""
+BURIAL_S = 1.0
+"""For a process that has closed its channel: killing one that has just ended would lose its exit status."""
 WINDOW_S = 2
 """Seconds of a whole window."""
 
@@ -158,7 +160,7 @@ class LocalEngine:
             began = clock()
             await self._watch(self._link)
             self._move(EngineState.RESTARTING)
-            status = await self._link.end(0.0)
+            status = await self._link.end(BURIAL_S)
             _log.error("the engine process ended with status %s; starting another", status)
             self._tell(self._ledger.crashed(self._unavailable()))
             pause = backoff.died(clock() - began)
@@ -181,7 +183,7 @@ class LocalEngine:
         except (OmniDropError, OSError) as error:
             _log.error("the engine cannot start again: %s", error)
             if self._link is not None:
-                await self._link.end(0.0)
+                await self._link.end(BURIAL_S)
             self._tell(self._ledger.give_up())
             return False
         return True
