@@ -172,7 +172,6 @@ def test_the_report_tells_spread_floor_parts_and_failures() -> None:
 
 
 def test_the_plot_has_a_bar_for_each_age(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="part of the bench extra")
     parts: dict[str, float | str] = dict.fromkeys(age.PARTS, 2.0)
     journal = Journal(None, {"hardware": "an abacus", "dtype": "float32", "models": {"tiny": {"budget": 300}}})
     for minutes in (20, 1):
