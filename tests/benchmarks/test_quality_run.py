@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,27 @@ def test_the_command_prints_a_table_and_one_line_and_resumes(
     again = capsys.readouterr()
     assert "streams" not in again.err
     assert json.loads(again.out.splitlines()[-1])["rows"] == result["rows"]
+
+
+def test_the_policy_of_the_researchers_page_is_a_row(
+    tiny_model: LiveModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "researchers.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code, entry, looking = (
+        next(block for block in blocks if what in block) for what in ("class EveryOther", "lambda", "np.load")
+    )
+    known: dict[str, Any] = {}
+    exec(code, known)
+    makers = eval("{" + entry + "}", known)
+    monkeypatch.setattr("pruner.policies._MAKERS", makers)
+    candidates = Candidates(tiny_model, [make_paper(8_000_000, 3, "dense", 2, "canonical")], "cpu")
+    (done,) = _done(candidates, Job("every_other"))
+    assert done.predictions[0].retention == pytest.approx(0.5, abs=0.01)
+    assert done.predictions[0].flops_after < done.predictions[0].flops_in_store < done.predictions[0].flops
+    done.survivors.save(tmp_path / "dump/needle-16/live-deep-10/8000000.npz")
+    monkeypatch.chdir(tmp_path)
+    exec(looking, {})
 
 
 def test_missing_weights_are_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
