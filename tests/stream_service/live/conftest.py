@@ -26,7 +26,7 @@ _URL = re.compile(r"OmniDrop Live is at (http://\S+)")
 class Server:
     """``omnidrop serve`` as a child; its output is kept for the failing test's reader."""
 
-    def __init__(self, model: str, **settings: object) -> None:
+    def __init__(self, model: str, *, log: str = "warning", **settings: object) -> None:
         ours = {
             "engine__model": model,
             "engine__threads": 1,
@@ -40,7 +40,7 @@ class Server:
             for key, value in environ.items()
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "stream_service", "serve"],
+            [sys.executable, "-m", "stream_service", "--log", log, "serve"],
             env=os.environ | overrides,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
