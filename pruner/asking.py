@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from pruner.conversation import Conversation, ConversationState
-from pruner.decoder import Extension, Query
 from pruner.errors import InputError
 from pruner.guidance import Guidance
 from pruner.options import LiveOptions, TurnOptions
+from pruner.passes import Extension, Query
 from pruner.question import QuestionTokens, Speech, from_speech, from_words
 from pruner.tokens import Role
+from pruner.transfer import upload
 
 __all__ = ["WRAPPERS", "Ask", "CheckedQuestion", "check_question"]
 
@@ -66,7 +66,7 @@ class CheckedQuestion:
         chunk = store.rows.chunk[store.rows.media].astype(np.int64)
         return Guidance(
             schedule.drops(store.media),
-            torch.from_numpy(chunk).to(store.device),
+            upload(chunk, store.device),
             question=self.tokens.asking,
             score=self.options.score,
             diversity=self.options.diversity,
@@ -105,6 +105,8 @@ def _tokens(item: Ask, options: LiveOptions) -> QuestionTokens:
         return from_speech(model, item.speech, longest_s=options.max_speech_s)
     tokens = from_words(model, item.text)
     if len(tokens.ids) > options.max_question_tokens:
-        longest = f"ask in at most {options.max_question_tokens}"
-        raise InputError("text", f"the question has {len(tokens.ids)} tokens", longest)
+        longest = (
+            f"ask in at most {options.max_question_tokens} tokens, about {4 * options.max_question_tokens:,} letters"
+        )
+        raise InputError("text", f"has {len(tokens.ids)} tokens", longest)
     return tokens

@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 
 from pruner.compress import AUDIO_KEEP, VIDEO_KEEP, MergeState, keep_audio, keep_video
-from pruner.decoder import Extension
 from pruner.deep import beside
 from pruner.encoder import HearingState
 from pruner.errors import BudgetError, StateError
 from pruner.eviction import EvictionReport
 from pruner.families.omni import OmniModel
+from pruner.passes import Extension
 from pruner.question import QuestionTokens
 from pruner.sequence import MEDIA_ID, MediaChoice, Passage, Sequencer, SequenceState, media_order
 from pruner.store import FusionStore, Mark
+from pruner.tokens import TokenRows
+from pruner.transfer import Fetched, upload
 from pruner.windows import EncodedWindow, FuseReport, Tokens
 
 __all__ = ["Conversation", "ConversationReport", "ConversationState", "Place", "PlacedWindow"]
@@ -68,11 +70,14 @@ class PreparedWindow:
     Attributes:
         window, kept, eviction: the window, what stays of it, and what left for it.
         choice: which tokens stay.
+        video, audio: the same, int64 on the device.
         merge: where temporal merging stands after it.
     """
 
     window: EncodedWindow
     choice: MediaChoice
+    video: Tensor
+    audio: Tensor
     merge: MergeState | None
     kept: Tokens
     eviction: EvictionReport
@@ -164,11 +169,16 @@ class Conversation:
         Raises:
             BudgetError: there is no room.
         """
-        choice, merge = self._choose(window)
-        kept = Tokens(len(choice.video), len(choice.audio))
+        video, audio, merge = self._choose(window)
+        chosen = Fetched(torch.cat((video, audio)))
+        kept = Tokens(len(video), len(audio))  # how many follows from shapes; which, the device knows first
         wrappers = 4 + len(self.model.prompt.user)  # at most: eos of one segment, bos of the next, the user's header
-        eviction = self._make_room(kept.total, wrappers, wrappers + choice.seconds * self.model.facts.audio_rate)
-        return PreparedWindow(window, choice, merge, kept, eviction)
+        eviction = self._make_room(kept.total, wrappers, wrappers + window.seconds * self.model.facts.audio_rate)
+        patches = len(window.video) if window.video is not None else 0
+        places = chosen.numpy()  # the only wait: positions are kept on the host
+        heard = window.audio is not None
+        choice = MediaChoice(window.seconds, patches, places[: kept.video], places[kept.video :], heard)
+        return PreparedWindow(window, choice, video, audio, merge, kept, eviction)
 
     def place(self, prepared: PreparedWindow) -> PlacedWindow:
         """Gives a window its place."""
@@ -178,9 +188,9 @@ class Conversation:
             end = window.start + window.seconds
             self.store.add_chunk(self._sequencer.chunk, window.start, end, window.seen.video, window.seen.audio)
         passage = self._sequencer.window(choice, new_segment=window.new_segment)
-        extension = self._extension(passage, _chosen(window, choice), media_order(passage.rows))
+        extension = self._extension(passage, _chosen(prepared), media_order(passage.rows))
         if window.deep is not None:
-            deep = window.deep.flatten(0, 1)[torch.from_numpy(choice.video).to(window.deep.device)]
+            deep = window.deep.flatten(0, 1)[prepared.video]
             extension = replace(extension, added=beside(passage.rows, deep))
         return PlacedWindow(extension, window.seen, kept, prepared.eviction)
 
@@ -216,6 +226,10 @@ class Conversation:
         """Answer tokens on their way through the shallow layers."""
         return self._extension(self._sequencer.answer(ids))
 
+    def answer_row(self) -> TokenRows:
+        """The row of one answer token, which the host need not know yet."""
+        return self._sequencer.answer([MEDIA_ID]).rows
+
     def retract(self, question: Place) -> None:
         """Takes a question back, as if it had never been asked."""
         self.store.truncate(question.mark)
@@ -240,19 +254,17 @@ class Conversation:
 
     # Parts.
 
-    def _choose(self, window: EncodedWindow) -> tuple[MediaChoice, MergeState | None]:
-        """Intra-modality compression, and where the merging then stands. Waits for the device once, so that positions
-        are known on the host."""
+    def _choose(self, window: EncodedWindow) -> tuple[Tensor, Tensor, MergeState | None]:
+        """Intra-modality compression: places of the video and audio tokens that stay, and where merging then stands."""
         video, audio = window.video is not None, window.audio is not None
         continued = self._sequencer.continues(video=video, audio=audio, new_segment=window.new_segment)
         merge = self._merge if continued else None
-        seen = heard = torch.zeros(0, dtype=torch.int64)
+        seen = heard = torch.zeros(0, dtype=torch.int64, device=self.model.stack.device)
         if window.video is not None:
             seen, merge = keep_video(window.video, merge, VIDEO_KEEP * window.compression)
         if window.saliency is not None:
             heard = keep_audio(window.saliency, AUDIO_KEEP * window.compression)
-        patches = len(window.video) if window.video is not None else 0
-        return MediaChoice(window.seconds, patches, seen.cpu().numpy(), heard.cpu().numpy(), audio), merge
+        return seen, heard, merge
 
     def _make_room(self, media: int, text: int, ids: int) -> EvictionReport:
         """Lets the store evict and re-base so that so many rows and position ids fit."""
@@ -270,7 +282,7 @@ class Conversation:
         """
         stack = self.model.stack
         text = passage.ids != MEDIA_ID
-        embedded = stack.embed(torch.from_numpy(passage.ids[text]).to(stack.device))
+        embedded = stack.embed(upload(passage.ids[text], stack.device))
         if own is None:
             return Extension(self.store, passage.rows, embedded)
         # text first, then the others: where each row of the passage is in that order
@@ -278,16 +290,16 @@ class Conversation:
         order[text] = np.arange(len(embedded))
         order[~text] = len(embedded) + (np.arange(len(own)) if places is None else places)
         both = torch.cat((embedded, own.to(embedded.dtype)))
-        return Extension(self.store, passage.rows, both[torch.from_numpy(order).to(stack.device)])
+        return Extension(self.store, passage.rows, both[upload(order, stack.device)])
 
 
-def _chosen(window: EncodedWindow, choice: MediaChoice) -> Tensor:
+def _chosen(prepared: PreparedWindow) -> Tensor:
     """Embeddings of the tokens that stay, [v + a, hidden_size]."""
-    parts = []
+    window, parts = prepared.window, []
     if window.video is not None:
-        parts.append(window.video.flatten(0, 1)[torch.from_numpy(choice.video).to(window.video.device)])
+        parts.append(window.video.flatten(0, 1)[prepared.video])
     if window.audio is not None:
-        parts.append(window.audio[torch.from_numpy(choice.audio).to(window.audio.device)])
+        parts.append(window.audio[prepared.audio])
     return torch.cat(parts)
 
 

@@ -13,7 +13,7 @@ in a pass waits for the device.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,44 +22,12 @@ from torch import Tensor
 from pruner.attention import causal_corner, causal_mask, extend, square, watch
 from pruner.deep import DeepCache, DeepPass, add_level
 from pruner.families.stack import Angles, TextStack
+from pruner.fixed import FixedPasses
 from pruner.guidance import LayerPruner
-from pruner.store import FusionStore
-from pruner.tokens import TokenRows
+from pruner.passes import Extension, Query
+from pruner.transfer import upload
 
-__all__ = ["Extension", "Guided", "LayeredDecoder", "Query"]
-
-
-@dataclass(frozen=True)
-class Extension:
-    """Rows to be added to a conversation's store.
-
-    Attributes:
-        store: which one; room was made before.
-        rows: n rows of metadata.
-        embeddings: [n, hidden_size], what enters layer 0.
-        added: [n, levels * hidden_size], what is added to the rows after each of the first `levels` layers, none of
-            them below the fusion depth; None for nothing.
-    """
-
-    store: FusionStore
-    rows: TokenRows
-    embeddings: Tensor
-    added: Tensor | None = field(default=None, kw_only=True)
-
-
-@dataclass(frozen=True)
-class Query(Extension):
-    """Rows that end with a question.
-
-    Attributes:
-        tail: how many of the last rows ask (question and assistant header).
-        answer: answer rows the deep cache must have room for.
-        pruner: chooses survivors.
-    """
-
-    tail: int
-    answer: int
-    pruner: LayerPruner
+__all__ = ["Guided", "LayeredDecoder"]
 
 
 @dataclass(frozen=True)
@@ -83,24 +51,36 @@ class LayeredDecoder:
     Args:
         stack: the model's decoder.
         depth: fusion depth F, `0 <= F < L`.
+        fixed: runs short passes in fixed shapes instead; None for the exact shapes always.
+
+    Attributes:
+        depth, fixed: as given.
     """
 
-    def __init__(self, stack: TextStack, depth: int) -> None:
+    def __init__(self, stack: TextStack, depth: int, fixed: FixedPasses | None = None) -> None:
         self._stack = stack
         self.depth = depth
+        self.fixed = fixed
         self._groups = stack.heads // stack.kv_heads
 
     @torch.inference_mode()
     def fuse(self, items: Sequence[Extension]) -> None:
         """Adds rows to the stores of several conversations (at most one item a store)."""
-        self._shallow(items, [self._quiet(item) for item in items])
+        if self.fixed is None or not all(map(self.fixed.takes, items)):
+            self._shallow(items, [self._quiet(item) for item in items])
+            return
+        for item in items:
+            self.fixed.fuse(item)
 
     @torch.inference_mode()
     def guide(self, items: Sequence[Query]) -> list[Guided]:
         """Adds questions to their stores and runs the deep layers over everything kept."""
-        # copied to the device before anything runs there, since a later copy would wait for it
         rows = [self._kinds(item) for item in items]
-        self._shallow(items, [self._watching(item, media) for item, (media, _) in zip(items, rows, strict=True)])
+        if self.fixed is None or not all(map(self.fixed.takes_question, items)):
+            self._shallow(items, [self._watching(item, media) for item, (media, _) in zip(items, rows, strict=True)])
+        else:
+            for item, (media, _) in zip(items, rows, strict=True):
+                self.fixed.ask(item, media)
         return self._deepen([self._deep(item, *kinds) for item, kinds in zip(items, rows, strict=True)])
 
     @torch.inference_mode()
@@ -209,8 +189,7 @@ class LayeredDecoder:
     def _kinds(self, item: Query) -> tuple[Tensor, Tensor]:
         """Rows that will be audiovisual and rows that will not, once the question is in the store; on the device."""
         media = np.concatenate((item.store.rows.media, item.rows.media))
-        media_rows, text_rows = (torch.from_numpy(np.flatnonzero(which)) for which in (media, ~media))
-        return media_rows.to(self._stack.device), text_rows.to(self._stack.device)
+        return upload(np.flatnonzero(media), self._stack.device), upload(np.flatnonzero(~media), self._stack.device)
 
     def _cache(self, text: int, media: int, pruner: LayerPruner, answer: int) -> DeepCache:
         alive = np.concatenate(([media], media - np.cumsum(pruner.drops)))[self.depth : self._stack.layers]

@@ -12,6 +12,7 @@ from pruner.attention import causal_corner
 from pruner.families.stack import Angles, TextStack
 from pruner.guidance import LayerPruner
 from pruner.tokens import Modality, TokenRows
+from pruner.transfer import upload
 
 __all__ = ["DeepCache", "DeepPass", "add_level", "beside"]
 
@@ -26,7 +27,7 @@ def add_level(hidden: Tensor, added: Tensor | None, layer: int) -> None:
 def beside(rows: TokenRows, video: Tensor) -> Tensor:
     """Numbers of the video tokens among `rows` [v, width] laid beside all rows [n, width], zero beside the others."""
     spread = video.new_zeros(len(rows), video.shape[1])
-    spread[torch.from_numpy(np.flatnonzero(rows.modality == Modality.VIDEO)).to(video.device)] = video
+    spread[upload(np.flatnonzero(rows.modality == Modality.VIDEO), video.device)] = video
     return spread
 
 
@@ -43,13 +44,22 @@ class DeepCache:
     """
 
     def __init__(self, stack: TextStack, rows: Sequence[int], answer: int) -> None:
-        sizes = [count + answer for count in rows]
-        shape = (2, sum(sizes) * stack.kv_heads, stack.head_dim)
-        memory = torch.empty(shape, dtype=stack.dtype, device=stack.device)
-        parts = torch.split(memory, [size * stack.kv_heads for size in sizes], dim=1)
-        self._layers = [part.view(2, stack.kv_heads, size, -1) for part, size in zip(parts, sizes, strict=True)]
-        self._used = [0] * len(sizes)
-        self.nbytes = memory.nbytes
+        self._heads, self._sizes = stack.kv_heads, [count + answer for count in rows]
+        shape = (2, sum(self._sizes) * stack.kv_heads, stack.head_dim)
+        self._memory = torch.empty(shape, dtype=stack.dtype, device=stack.device)
+        parts = torch.split(self._memory, [size * stack.kv_heads for size in self._sizes], dim=1)
+        self._layers = [part.view(2, stack.kv_heads, size, -1) for part, size in zip(parts, self._sizes, strict=True)]
+        self._used = [0] * len(self._sizes)
+        self.nbytes = self._memory.nbytes
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """Rows in use of each layer."""
+        return tuple(self._used)
+
+    def part(self, layer: int, start: int, stop: int) -> Tensor:
+        """Keys and values of some rows of a layer (counted from F), [2, kv_heads, stop - start, head_dim]: a view."""
+        return self._layers[layer][:, :, start:stop]
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Adds rows to a layer (counted from F) and returns all its keys and values, [kv_heads, n, head_dim] each."""
@@ -59,6 +69,14 @@ class DeepCache:
         store[0, :, start:stop] = keys
         store[1, :, start:stop] = values
         return store[0, :, :stop], store[1, :, :stop]
+
+    def append(self, rows: Tensor) -> None:
+        """Adds one row to every layer at once: its keys and values, [2, layers, kv_heads, head_dim]."""
+        size = np.asarray(self._sizes)
+        first = np.cumsum(size * self._heads) - size * self._heads + np.asarray(self._used)
+        at = (first[:, None] + size[:, None] * np.arange(self._heads)).flatten()
+        self._memory.index_copy_(1, upload(at, self._memory.device), rows.flatten(1, 2))
+        self._used = [used + 1 for used in self._used]
 
 
 class DeepPass:

@@ -43,6 +43,7 @@ class Guidance:
         diversity: temporal diversity; None for none.
 
     Attributes:
+        question, score: as given.
         scores: fp32 [alive], the scores at hand; None before the first `observe`.
         first: fp32 [n], the scores at the first drop, or at the end where nothing is dropped; for eviction.
     """
@@ -60,8 +61,8 @@ class Guidance:
         self.scores: Tensor | None = None
         self._first: Tensor | None = None
         self._chunk = chunk
-        self._question = question
-        self._score = score
+        self.question = question
+        self.score = score
         self._diversity = diversity
 
     @property
@@ -71,11 +72,15 @@ class Guidance:
 
     def observe(self, layer: int, attention: Tensor) -> None:
         """See `LayerPruner`."""
-        if self._score == "mean":
+        if self.score == "mean":
             # without a drop the next layer's mean replaces this one, but eviction still reads the last
-            self.scores = mean_importance(attention[:, : self._question])
+            self.scores = mean_importance(attention[:, : self.question])
         else:
             self.scores = peak_importance(attention, self.scores)
+
+    def note(self, scores: Tensor) -> None:
+        """Takes over [alive] scores that `observe` would have come to, layer by layer, before the first drop."""
+        self.scores = scores
 
     def select(self, layer: int) -> Tensor:
         """See `LayerPruner`."""

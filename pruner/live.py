@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from pruner.asking import WRAPPERS, Ask, check_question
@@ -27,8 +26,10 @@ from pruner.encoder import WindowEncoder
 from pruner.errors import BudgetError, InputError, StateError
 from pruner.families.facts import ModelFacts
 from pruner.families.omni import OmniModel
+from pruner.fixed import FixedPasses
 from pruner.options import LiveOptions, TurnOptions
 from pruner.report import Record
+from pruner.speaking import Speaker
 from pruner.store import FusionStore, StoreShape
 from pruner.turn import Step, Turn, TurnState
 from pruner.windows import EncodedWindow, FuseReport, RawWindow
@@ -54,7 +55,9 @@ class LiveModel:
         self.facts: ModelFacts = model.facts
         self.model = model
         self._encoder = WindowEncoder(model)
-        self._decoder = LayeredDecoder(model.stack, model.facts.fusion_depth)
+        self._fixed = self._passes()
+        self._decoder = LayeredDecoder(model.stack, model.facts.fusion_depth, self._fixed)
+        self._speaker = Speaker(self._decoder)
         self.check(self.options.turn)
 
     @classmethod
@@ -96,12 +99,17 @@ class LiveModel:
     def session_bytes(self, budget: int) -> int:
         """Bytes of one conversation at `budget`: its store, and the deep cache of a turn at its largest."""
         store = FusionStore.bytes_for(self._shape, budget, self.options.max_text_tokens, self.model.stack.dtype)
-        turn, facts = self.options.turn, self.facts
-        alive = turn.form(facts.layers, facts.fusion_depth).alive(budget)
-        if turn.retention is None:
-            alive = turn.solved(facts.layers, facts.fusion_depth, budget, budget).alive(budget)
-        rows = sum(count + self.options.max_text_tokens for count in alive[facts.fusion_depth :])
-        return store + 2 * rows * facts.kv_heads * facts.head_dim * self.model.stack.dtype.itemsize
+        facts = self.facts
+        return (
+            store + 2 * sum(self._deep_rows(budget)) * facts.kv_heads * facts.head_dim * self.model.stack.dtype.itemsize
+        )
+
+    def shared_bytes(self, budget: int) -> int:
+        """Bytes that conversations of at most `budget` share: the memory of passes in fixed shapes, without the pool of
+        their graphs. It comes to be with the first conversation and grows with the largest budget."""
+        if self._fixed is None:
+            return 0
+        return self._fixed.bytes_for(budget + self.options.max_text_tokens, max(self._deep_rows(budget)))
 
     @torch.inference_mode()
     def open(self, *, budget: int, system: str | None = None) -> Conversation:
@@ -131,6 +139,8 @@ class LiveModel:
         needed = len(first.rows) + self.options.max_question_tokens + answer + WRAPPERS
         if needed > text:
             raise BudgetError("max_text_tokens", needed=needed, available=text)
+        if self._fixed is not None:
+            self._fixed.reserve(store.capacity, max(self._deep_rows(budget)))
         self._decoder.fuse([first])
         return conversation
 
@@ -201,20 +211,13 @@ class LiveModel:
             )
         return turns
 
-    @torch.inference_mode()
     def step(self, turns: Sequence[Turn]) -> list[Step]:
         """Takes one more answer token of each turn.
 
         Raises:
             StateError: a turn is done or committed.
         """
-        for turn in turns:
-            turn.state.to(TurnState.RUNNING)
-        waiting = [turn for turn in turns if turn.forwarded < len(turn.ids)]
-        if waiting:
-            self._forward(waiting)
-        tokens = torch.stack([turn.logits for turn in turns]).argmax(dim=-1).tolist()
-        return [turn.take(token) for turn, token in zip(turns, tokens, strict=True)]
+        return self._speaker.step(turns)
 
     @torch.inference_mode()
     def commit(self, turn: Turn, *, published: int | None = None) -> None:
@@ -242,22 +245,25 @@ class LiveModel:
 
     # Parts.
 
+    def _passes(self) -> FixedPasses | None:
+        stack, chosen = self.model.stack, self.options.graphs
+        gpu = stack.device.type == "cuda"
+        if chosen == "off" or (chosen == "auto" and not (gpu and stack.dense)):
+            return None
+        return FixedPasses(stack, self.facts.fusion_depth, capture=gpu)
+
+    def _deep_rows(self, budget: int) -> list[int]:
+        """Rows that each deep layer has in a turn at its largest."""
+        turn, facts = self.options.turn, self.facts
+        alive = turn.form(facts.layers, facts.fusion_depth).alive(budget)
+        if turn.retention is None:
+            alive = turn.solved(facts.layers, facts.fusion_depth, budget, budget).alive(budget)
+        return [count + self.options.max_text_tokens for count in alive[facts.fusion_depth :]]
+
     @property
     def _shape(self) -> StoreShape:
         facts = self.facts
         return StoreShape(facts.fusion_depth, facts.kv_heads, facts.head_dim, facts.hidden_size)
-
-    def _forward(self, turns: Sequence[Turn]) -> None:
-        """Runs each turn's newest token and notes the logits of the next."""
-        items = [turn.conversation.answer(turn.ids[turn.forwarded :]) for turn in turns]
-        positions = np.concatenate([item.rows.position for item in items]).T.copy()
-        logits = self._decoder.decode(
-            [(item, turn.cache) for item, turn in zip(items, turns, strict=True)],
-            torch.cat([item.embeddings for item in items]),
-            torch.from_numpy(positions).to(self.model.stack.device),
-        )
-        for turn, row in zip(turns, logits, strict=True):
-            turn.logits, turn.forwarded = row, len(turn.ids)
 
 
 def _distinct(conversations: Sequence[Conversation]) -> None:

@@ -96,6 +96,9 @@ class LiveOptions:
         max_question_tokens: longest question in words.
         max_speech_s: longest spoken question; each second of it counts 25 rows (Qwen3-Omni: 13) of `max_text_tokens`.
         turn: options of questions that bring none.
+        graphs: "on" runs short passes in fixed shapes, on a GPU as CUDA graphs, so that the host launches one thing a
+            pass (see `pruner.fixed`); "off" runs them in the shapes they have; "auto" is "on" for a dense model on a
+            GPU.
         eviction: how tokens leave a full store.
     """
 
@@ -106,4 +109,5 @@ class LiveOptions:
     max_question_tokens: int = 512
     max_speech_s: float = LONGEST_SPEECH_S
     turn: TurnOptions = field(default_factory=TurnOptions)
+    graphs: Literal["auto", "on", "off"] = "auto"
     eviction: EvictionRule = field(default_factory=EvictionRule)

@@ -23,6 +23,7 @@ from pruner.errors import BudgetError, StateError
 from pruner.eviction import EvictionReport, EvictionRule, neighbours, novelty
 from pruner.grammar import idle_wrappers, text_leaving
 from pruner.tokens import TokenRows, TokenTable
+from pruner.transfer import Fetched, upload
 
 __all__ = ["Chunk", "FusionStore", "Mark", "Rotate", "StoreShape"]
 
@@ -75,6 +76,7 @@ class FusionStore:
         self.eviction = eviction or EvictionRule()
         self.table = TokenTable(budget + text)
         self.epoch = 0
+        self._truncations = 0
         self._record = ChunkRecord()
         self._rotate = rotate
         self._allocate()
@@ -116,6 +118,11 @@ class FusionStore:
     def chunks(self) -> Mapping[int, Chunk]:
         """Chunks that still have tokens, by number."""
         return self._record.alive
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Changes with every change of rows that were there before, so that a copy of them is valid for one version."""
+        return self.epoch, self._truncations
 
     @property
     def coverage(self) -> float:
@@ -191,6 +198,7 @@ class FusionStore:
         if mark.epoch != self.epoch:
             raise StateError("truncate", "rows have moved since the mark", "take the mark after making room")
         self.table.truncate(mark.length)
+        self._truncations += 1
         self._record.forget(self.rows.chunk.tolist())
 
     # Keeping to the budget.
@@ -263,8 +271,8 @@ class FusionStore:
         if self.media <= limit:
             return np.arange(self.length)
         # The only wait for the device: two short columns, once an eviction.
-        new = self._buffers.novelty[: self.length].cpu().numpy()
-        importance = self._buffers.importance[: self.length].cpu().numpy()
+        columns = torch.stack((self._buffers.novelty, self._buffers.importance))
+        new, importance = Fetched(columns[:, : self.length]).numpy()
         stays = self.eviction.surviving(self.rows, new, importance, limit)
         kept = np.flatnonzero(stays)
         idle = idle_wrappers(self.rows.take(kept), joined=self.eviction.joined, recent=self.eviction.recent)
@@ -284,7 +292,7 @@ class FusionStore:
         return EvictionReport(evicted, thinned, before - self.length - evicted, kept)
 
     def _place(self, where: slice, position: npt.NDArray[np.integer]) -> None:
-        self.positions[:, where] = torch.from_numpy(np.ascontiguousarray(position.T)).to(self.device)
+        self.positions[:, where] = upload(position.T, self.device)
 
     def _index(self, rows: Ids) -> Tensor:
-        return torch.from_numpy(rows).to(self.device)
+        return upload(rows, self.device)

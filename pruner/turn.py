@@ -16,8 +16,9 @@ from pruner.deep import DeepCache
 from pruner.errors import StateError
 from pruner.guidance import Guidance
 from pruner.report import Record, TurnReport
+from pruner.transfer import Fetched
 
-__all__ = ["Step", "Turn", "TurnState"]
+__all__ = ["Coming", "Step", "Turn", "TurnState"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,21 @@ class _Writing:
         return now[len(before) :]
 
 
+class Coming:
+    """A token that was computed and that nobody has read yet.
+
+    Attributes:
+        logits: [vocabulary], what it was taken from.
+        token: int64 [1] on the device.
+        read: the same on its way to the host.
+    """
+
+    def __init__(self, logits: Tensor, token: Tensor) -> None:
+        self.logits = logits
+        self.token = token
+        self.read = Fetched(token)
+
+
 class Turn:
     """A running answer. Made by `LiveModel.guide`, moved on by `step` and ended by `commit`.
 
@@ -86,7 +102,10 @@ class Turn:
         conversation: whose it is.
         logits: [vocabulary]; after `guide` those of the first token, after a `step` those its token was taken from.
         ids: answer tokens so far, without the one that stops it.
-        forwarded: how many of them have been run through the decoder.
+        forwarded: how many answer tokens have been run through the decoder; one more than `ids`, where the one that
+            stopped the answer was run before it was read.
+        coming: the next token, where it was computed ahead.
+        limit: most answer tokens.
         state: see `TurnState`.
         cache: the deep cache.
         guidance: chose the survivors.
@@ -111,9 +130,10 @@ class Turn:
         self.question, self.answer = question, conversation.here()
         self.ids: list[int] = []
         self.forwarded = 0
+        self.coming: Coming | None = None
+        self.limit = limit
         self.state = TurnState.RUNNING
         self._record = record
-        self._limit = limit
         self._prompt = conversation.model.prompt
         self._writing = _Writing(self._prompt.decode)
 
@@ -128,7 +148,7 @@ class Turn:
             self.state = self.state.to(TurnState.DONE)
             return Step(self._writing.push(self.ids, last=True), True, "stop")
         self.ids.append(token)
-        full = len(self.ids) >= self._limit
+        full = len(self.ids) >= self.limit
         self.state = self.state.to(TurnState.DONE if full else TurnState.RUNNING)
         return Step(self._writing.push(self.ids, last=full), full, "length" if full else None)
 

@@ -138,6 +138,7 @@ class TextStack:
         interleaved: how the three axes share the rotary pairs: in turns (Qwen3), or a block each (Qwen2.5).
 
     Attributes:
+        dense: whether no layer has experts.
         layers: number of decoder layers L.
         heads, kv_heads, head_dim, hidden_size, vocabulary: shapes.
     """
@@ -147,6 +148,7 @@ class TextStack:
         self._head = head
         self._layers = [_Layer(layer, own=own) for layer in model.layers]
         self._eps = float(config.rms_norm_eps)
+        self.dense = all(isinstance(layer.mlp, _Dense) for layer in self._layers)
         self.layers = len(self._layers)
         self.heads = int(config.num_attention_heads)
         self.kv_heads = int(config.num_key_value_heads)

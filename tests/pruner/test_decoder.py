@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pruner import LiveModel
-from pruner.decoder import Extension, LayeredDecoder, Query
+from pruner.decoder import LayeredDecoder
 from pruner.guidance import Guidance, Score
+from pruner.passes import Extension, Query
 from pruner.store import FusionStore, StoreShape
 from pruner.tokens import Modality, Role, TokenRows
 
@@ -144,7 +145,7 @@ def test_a_question_over_nothing_seen(tiny_model: LiveModel, decoder: LayeredDec
     assert guidance.first is None
 
 
-class _Waits(TorchDispatchMode):
+class Waits(TorchDispatchMode):
     """Notes every operation whose result's shape or value the host would have to wait for."""
 
     def __init__(self) -> None:
@@ -169,10 +170,10 @@ def test_a_guided_pass_waits_for_nothing(tiny_model: LiveModel, decoder: Layered
     one = _Conversation(5)
     store = one.fuse(tiny_model, decoder)
     query = one.query(store, one.guidance(DROPS))
-    with _Waits() as waits:
+    with Waits() as waits:
         decoder.guide([query])
     assert waits.operations > 100
     assert waits.found == []
-    with _Waits() as waits:
+    with Waits() as waits:
         int(torch.tensor([3]).nonzero()[0])
     assert waits.found == ["nonzero", "_local_scalar_dense"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from transformers import (
     Qwen3OmniMoeThinkerForConditionalGeneration,
 )
 
-from pruner import LiveModel
+from pruner import LiveModel, LiveOptions
 from pruner.families.omni import OmniModel
 
 from .pair import Pair
@@ -36,11 +36,12 @@ def pairs(directory: Path, grammar: Grammar) -> MakePair:
     weights = Weights(text, thinker.lm_head, thinker.config.get_text_config(), third=third)
     tokenizer = AutoTokenizer.from_pretrained(directory)
 
-    def make(*, budget: int, limit: int | None = None, **arguments: Any) -> Pair:
+    def make(*, budget: int, limit: int | None = None, graphs: Literal["on", "off"] = "off", **arguments: Any) -> Pair:
         family = OmniModel.load(directory, dtype=torch.float64)
         if limit is not None:
             family.facts = replace(family.facts, position_limit=limit)
-        return Pair(LiveModel(family), weights, tokenizer, budget=budget, grammar=grammar, **arguments)
+        model = LiveModel(family, LiveOptions(graphs=graphs))
+        return Pair(model, weights, tokenizer, budget=budget, grammar=grammar, **arguments)
 
     return make
 
