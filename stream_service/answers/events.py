@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
-from stream_service.types import CancelReason, QuestionSource, TalkMode
+from stream_service.types import CancelReason, QuestionSource, SessionEnd, TalkMode
 
 Counts = Annotated[list[int], Field(description="One count a decoder layer, layer 0 first.")]
 
@@ -70,6 +70,11 @@ class SessionStarted(Envelope):
 
 class SessionClosed(Envelope):
     type: Literal["session.closed"] = "session.closed"
+    code: SessionEnd = Field(
+        description="Why. client: someone closed it; source_ended: its source said goodbye; source_lost: it did not "
+        "come back within the grace time; idle: no media came; not_negotiated, not_resumed: it could not begin, or go "
+        "on after a restart; shutdown: the server stopped; internal: a mistake of the server."
+    )
     reason: str = Field(description="Why, in words. No event follows.")
 
 

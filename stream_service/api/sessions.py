@@ -13,6 +13,7 @@ from stream_service.answers.events import Model, Wire
 from stream_service.api.gateway import Gateway, gateway_of, source_of
 from stream_service.api.guard import GuardedRoute, client_of, needs
 from stream_service.api.tokens import Client, Scope
+from stream_service.session import endings
 from stream_service.session.controller import Session
 from stream_service.session.settings import BargeIn
 from stream_service.types import Fit, TalkMode
@@ -63,6 +64,9 @@ class Key(Wire):
 
 class Limits(Wire):
     question_chars: int = Field(description="Longest question, in characters.")
+    question_tokens: int = Field(
+        description="Longest question, in tokens of the model: at most as many as it has bytes, in English a quarter."
+    )
     sdp_bytes: int = Field(description="Largest SDP offer, in bytes.")
     sessions: int = Field(description="Sessions open at once.")
     grace_s: float = Field(description="Seconds that a lost source has to come back.")
@@ -97,6 +101,7 @@ async def info(its: Its) -> Info:
         barge_in=publishing.barge_in,
         limits=Limits(
             question_chars=its.questions.question_chars,
+            question_tokens=its.info.question_tokens,
             sdp_bytes=publishing.max_sdp_bytes,
             sessions=its.info.max_sessions,
             grace_s=publishing.grace_s,
@@ -120,7 +125,7 @@ async def session(its: Its, session: str) -> SessionView:
 @router.delete("/sessions/{session}", status_code=204, tags=["Also"], dependencies=[needs(Scope.ADMIN)])
 async def close(its: Its, session: str) -> Response:
     """End a session: its source is disconnected, its running answers are cancelled."""
-    await its.sessions.close(session, "closed by a client")
+    await its.sessions.close(session, endings.BY_CLIENT)
     return Response(status_code=204)
 
 

@@ -11,6 +11,7 @@ from stream_service.api.gateway import Gateway, gateway_of
 from stream_service.api.guard import GuardedRoute, client_of, needs
 from stream_service.api.tokens import Client, Scope
 from stream_service.errors import Forbidden, InvalidSdp, TooLarge, UnsupportedMedia
+from stream_service.session import endings
 from stream_service.session.controller import Session, SessionOptions
 from stream_service.session.settings import BargeIn
 from stream_service.types import SessionSettings, TalkMode
@@ -122,7 +123,7 @@ async def trickle(request: Request, its: Its, client: Publisher, session: str) -
 @router.delete("/whip/{session}", status_code=200, response_class=PlainTextResponse)
 async def end(its: Its, client: Publisher, session: str) -> Response:
     """Take the source away; its session is closed."""
-    await its.sessions.close(_own(its, client, session).id, "the source ended")
+    await its.sessions.close(_own(its, client, session).id, endings.SOURCE_ENDED)
     return PlainTextResponse("The session is closed.\n")  # ffmpeg takes an answer without a body for a failure
 
 

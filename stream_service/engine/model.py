@@ -50,18 +50,19 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
         diversity_weight=settings.diversity_weight,
         max_tokens=settings.max_answer_tokens,
     )
+    live = LiveOptions(
+        fusion_depth=settings.fusion_depth,
+        frame_size=settings.frame_size and settings.frame_size[::-1],
+        frame_tokens=settings.frame_tokens,
+        turn=options,
+    )
     try:
         model = LiveModel.load(
             path,
             revision=settings.revision,
             device=settings.device,
             dtype=getattr(torch, settings.dtype),
-            options=LiveOptions(
-                fusion_depth=settings.fusion_depth,
-                frame_size=settings.frame_size and settings.frame_size[::-1],
-                frame_tokens=settings.frame_tokens,
-                turn=options,
-            ),
+            options=live,
         )
         session_bytes = model.session_bytes(settings.budget)
         check_room(settings, session_bytes)
@@ -80,6 +81,7 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
         session_bytes=session_bytes,
         max_sessions=settings.max_sessions,
         window_tokens=window_tokens(facts),
+        question_tokens=live.max_question_tokens,
         spoken_questions=facts.spoken_questions,
     )
     return EngineLoop(model, settings, options, clock), info

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from stream_service.answers import events
 from stream_service.answers.log import Interrupted
 from stream_service.errors import Conflict
+from stream_service.session import endings
 from stream_service.session.ears import Ears
+from stream_service.session.endings import Ending
 from stream_service.session.intake import Intake
 from stream_service.session.journal import Journal
 from stream_service.session.lifecycle import Lifecycle, SessionState
@@ -154,22 +156,22 @@ class Session:
             if hearing is not None:
                 hearing.cancel()
 
-    def expired(self) -> str | None:
+    def expired(self) -> Ending | None:
         """Why the session should be closed now, if it should."""
         now = self._clock()
         if self.state is SessionState.LOST and now - self._lost_at >= self._grace_s:
-            return "the source did not come back"
+            return endings.SOURCE_LOST
         if self.state in (SessionState.OPENING, SessionState.LIVE) and now - self._media_at >= self._settings.idle_s:
-            return f"no media for {self._settings.idle_s:g} s"
+            return endings.idle(self._settings.idle_s)
         return None
 
-    def close(self, reason: str, cancel: CancelReason = CancelReason.SESSION_CLOSED) -> None:
+    def close(self, ending: Ending) -> None:
         """Write the last events; whatever the engine still says about this session is not heard any more."""
         if not self._lifecycle.can(SessionState.CLOSED):
             return
-        self._narrator.abandon(cancel)
+        self._narrator.abandon(ending.cancel)
         self._lifecycle.to(SessionState.CLOSED)
-        self.journal.write(events.SessionClosed, reason=reason)
+        self.journal.write(events.SessionClosed, code=ending.code, reason=ending.reason)
         self._closed.set()
 
     def suspend(self) -> None:

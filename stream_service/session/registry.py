@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from stream_service.answers.log import Interrupted
 from stream_service.errors import Conflict, EngineUnavailable, Forbidden, InvalidInput, NotFound, OmniDropError
+from stream_service.session import endings
 from stream_service.session.controller import Session, SessionOptions
+from stream_service.session.endings import Ending
 from stream_service.session.lifecycle import SessionState
 from stream_service.session.ports import Engine, Sources
-from stream_service.types import CancelReason, EngineEvent, EngineInfo, Published, Question, QuestionSource, Trickled
+from stream_service.types import EngineEvent, EngineInfo, Published, Question, QuestionSource, Trickled
 
 _log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -119,7 +121,7 @@ class Sessions:
             try:
                 await self._engine.open(session.id, session.options.engine)
             except OmniDropError as error:
-                await self.close(session.id, f"it could not go on after a restart: {error.message}")
+                await self.close(session.id, endings.not_resumed(error.message))
 
     async def trickle(self, key: str, fragment: str, if_match: str | None) -> Trickled:
         """Pass ICE candidates, or an ICE restart, to the session's source."""
@@ -167,7 +169,7 @@ class Sessions:
             published = await self._sources.publish(session.id, offer, session)
         except BaseException:  # cancelled as well: no name and no session may stay behind
             if session.id in self._sessions:
-                await self.close(session.id, "its source could not be negotiated", keep=False)
+                await self.close(session.id, endings.NOT_NEGOTIATED, keep=False)
             raise
         await self._check_still_there(session)
         return published
@@ -180,13 +182,11 @@ class Sessions:
 
     # Ending ----------------------------------------------------------------------------------------------------------
 
-    async def close(
-        self, key: str, reason: str, cancel: CancelReason = CancelReason.SESSION_CLOSED, *, keep: bool = True
-    ) -> None:
+    async def close(self, key: str, ending: Ending, *, keep: bool = True) -> None:
         """End a session and free what it holds, but for its log (``keep``). Raises NotFound."""
         session = self.get(key)
         self._remove(session)
-        session.close(reason, cancel)
+        session.close(ending)
         self._parts.forget(session.id, keep)
         await self._free(session)
 
@@ -221,9 +221,9 @@ class Sessions:
     def tick(self) -> None:
         """Close the sessions that have outlived their source or their media."""
         for session in self.all():
-            reason = session.expired()
-            if reason is not None:
-                self._close_soon(session.id, reason)
+            ending = session.expired()
+            if ending is not None:
+                self._close_soon(session.id, ending)
 
     async def watch(self) -> None:
         """Call :meth:`tick` until cancelled."""
@@ -248,7 +248,7 @@ class Sessions:
             if leave_open is not None and session.options.name is not None:
                 await self._suspend(session, leave_open)
             else:
-                await self.close(session.id, "the server stopped", CancelReason.SHUTDOWN)
+                await self.close(session.id, endings.SHUTDOWN)
         if self._closing:
             await asyncio.wait(self._closing)
 
@@ -260,14 +260,14 @@ class Sessions:
         if self.stopping and not any(len(session.turns) for session in self._sessions.values()):
             self._quiet.set()
 
-    def _close_soon(self, id: str, reason: str) -> None:
-        task = asyncio.create_task(self._close_if_there(id, reason))
+    def _close_soon(self, id: str, ending: Ending) -> None:
+        task = asyncio.create_task(self._close_if_there(id, ending))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _close_if_there(self, id: str, reason: str) -> None:
+    async def _close_if_there(self, id: str, ending: Ending) -> None:
         if id in self._sessions:
-            await self.close(id, reason)
+            await self.close(id, ending)
 
     async def _host(self, session: Session) -> None:
         try:
@@ -275,4 +275,4 @@ class Sessions:
         except Exception:  # whatever went wrong in one session must not reach the others
             _log.exception("a session failed", extra={"session": session.id})
             session.fail()
-            self._close_soon(session.id, "an internal error")
+            self._close_soon(session.id, endings.INTERNAL)

@@ -22,7 +22,12 @@ class SessionsSettings(BaseModel):
     waiting_questions: int = Field(
         default=4, ge=1, le=64, description="Questions of one session that may wait with barge_in: queue."
     )
-    question_chars: int = Field(default=2000, ge=16, le=20_000, description="Longest question taken, in characters.")
+    question_chars: int = Field(
+        default=1000,
+        ge=16,
+        le=20_000,
+        description="Longest question taken, in characters. The model takes 512 tokens, about 2,000 English letters.",
+    )
     idle_s: float = Field(
         default=60.0, gt=0, le=86_400, description="Seconds without any media after which a session is closed."
     )

@@ -41,6 +41,7 @@ from stream_service.types.questions import (
     CancelReason,
     Question,
     QuestionSource,
+    SessionEnd,
 )
 from stream_service.types.speech import (
     SpeechDropped,
@@ -79,6 +80,7 @@ __all__ = [
     "Question",
     "QuestionSource",
     "Samples",
+    "SessionEnd",
     "SessionSettings",
     "Span",
     "SpeechDropped",

@@ -25,8 +25,8 @@ class SessionSettings:
 class EngineInfo:
     """What the running engine is, for the page and for the operator.
 
-    ``window_tokens`` is the mean that a window of 2 s with picture and sound adds to a session's memory;
-    ``spoken_questions`` says whether it can be asked by speech itself.
+    ``window_tokens`` is the mean that a window of 2 s with picture and sound adds to a session's memory. A question in
+    words may have ``question_tokens``; ``spoken_questions`` says whether speech itself can ask.
     """
 
     model: str
@@ -39,6 +39,7 @@ class EngineInfo:
     session_bytes: int
     max_sessions: int
     window_tokens: float
+    question_tokens: int
     spoken_questions: bool = False
 
 

@@ -30,6 +30,19 @@ class Question:
     speech: Samples | None = field(default=None, repr=False, compare=False)
 
 
+class SessionEnd(StrEnum):
+    """Why a session was closed."""
+
+    CLIENT = "client"
+    SOURCE_ENDED = "source_ended"
+    SOURCE_LOST = "source_lost"
+    IDLE = "idle"
+    NOT_NEGOTIATED = "not_negotiated"
+    NOT_RESUMED = "not_resumed"
+    SHUTDOWN = "shutdown"
+    INTERNAL = "internal"
+
+
 class CancelReason(StrEnum):
     BARGE_IN = "barge-in"
     CLIENT = "client"

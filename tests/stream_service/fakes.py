@@ -37,7 +37,7 @@ from stream_service.types import (
     WindowFused,
 )
 
-INFO = EngineInfo("fake", "cpu", 4, 2, (168, 168), 512, 0.3, 1000, 8, 63.5)
+INFO = EngineInfo("fake", "cpu", 4, 2, (168, 168), 512, 0.3, 1000, 8, 63.5, 512)
 
 
 def sound(at: float, seconds: float = 1.0) -> AudioChunk:

@@ -4,7 +4,7 @@ import { Answers } from "./answers.js";
 import { getJson, Problem, sessionPath } from "./api.js";
 import { Publisher } from "./whip.js";
 
-const DELIBERATE = ["closed by a client", "the source ended"]; // somebody wanted these ends: nothing is begun anew
+const DELIBERATE = ["client", "source_ended"]; // somebody wanted these ends: nothing is begun anew
 const RETRY_MS = [500, 1000, 2000, 5000, 10_000];
 const LOST = new Problem({ code: "lost", title: "The connection to the service is lost.", remedy: "It is tried again by itself. Check the network if this stays." });
 const FORGOTTEN = new Problem({ code: "restarted", title: "The service was restarted and has forgotten the scene.", remedy: "Sharing goes on in a new session: ask again once it has seen something." });
@@ -72,7 +72,7 @@ export class Link {
     if (event.type === "source.lost" && this.publishing) this.#repair(); // nothing arrives there, whatever the peer thinks
     if (event.type === "source.back") this.#rest();
     this.onEvent(event);
-    if (event.type === "session.closed") this.#over(event.reason);
+    if (event.type === "session.closed") this.#over(event);
   }
 
   #media(state) {
@@ -103,8 +103,8 @@ export class Link {
   }
 
   /** The session was closed: by someone, by a stopping server, or because this page could not be reached for too long. */
-  #over(reason) {
-    if (this.publishing && !DELIBERATE.includes(reason)) { this.#anew(FORGOTTEN); return; }
+  #over({ code, reason }) {
+    if (this.publishing && !DELIBERATE.includes(code)) { this.#anew(FORGOTTEN); return; }
     this.onProblem(new Problem({ code: "closed", title: `The session has ended: ${reason}.`, remedy: this.publishing ? "Press Start to begin a new one." : "Choose another source." }));
     this.onOver();
   }

@@ -18,7 +18,7 @@ const $ = (id) => document.getElementById(id);
 const notice = new Notice($("notice"));
 const complain = (problem) => notice.show(problem);
 const strip = new Strip($("strip"), { detail: $("strip-detail"), summary: $("strip-summary") });
-const transcript = new Transcript($("transcript"), { onAsk: ask, onCancel: cancel, longest: () => info.limits.question_chars });
+const transcript = new Transcript($("transcript"), { onAsk: ask, onCancel: cancel, longest });
 const link = new Link({ onState: connection, onEvent: show, onSession: follow, onProblem: complain, onSolved: (code) => notice.clear(code), onOver: stop });
 const reader = new Reader($("read-aloud"), (speaking) => source?.setMicrophoneOpen(!speaking));
 const talk = new Talk({
@@ -168,11 +168,14 @@ async function learn() {
   const { model, device } = info.model;
   $("model").textContent = `Answers by ${model} on ${device}`;
   $("small-world").hidden = $("switch-model").hidden = !/nano/.test(model);
-  $("ask").maxLength = info.limits.question_chars;
+  $("ask").maxLength = longest();
   talk.listens = info.speech;
   talk.show();
   return info;
 }
+
+/** Letters that a question may have; the model counts tokens, of which a letter is hardly ever more than one. */
+function longest() { return Math.min(info.limits.question_chars, info.limits.question_tokens); }
 
 function meter() {
   cancelAnimationFrame(metering); // a source in the place of another goes on with one meter

@@ -8,7 +8,7 @@ from stream_service.answers import events
 
 WIRE = {
     "session.started": {"config", "model"},
-    "session.closed": {"reason"},
+    "session.closed": {"code", "reason"},
     "window.fused": {
         "index", "start", "end", "seen", "kept", "encode_ms", "fuse_ms", "store_tokens", "coverage",
     },

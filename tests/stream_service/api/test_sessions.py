@@ -191,6 +191,12 @@ def test_an_unknown_session_is_a_problem(service: Service, method: str, path: st
 def test_info_tells_the_page_what_it_needs(service: Service) -> None:
     info = service.client.get("/v1/info").json()
     assert info["model"]["frame_size"] == [168, 168]
-    assert info["limits"] == {"question_chars": 2000, "sdp_bytes": 2000, "sessions": 8, "grace_s": 30.0}
+    assert info["limits"] == {
+        "question_chars": 1000,
+        "question_tokens": 512,
+        "sdp_bytes": 2000,
+        "sessions": 8,
+        "grace_s": 30.0,
+    }
     assert (info["speech"], info["fit"]) == (True, "letterbox")
     assert info["ice_servers"][0] == {"urls": ["stun:stun.example.org"]}

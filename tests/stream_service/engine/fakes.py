@@ -136,7 +136,7 @@ class FakeModel:
 class FakeLink:
     """Stands for one engine process: records what is sent, lets the test say what comes back."""
 
-    INFO = EngineInfo("fake", "cpu", 12, 6, (168, 168), 4096, 0.3, 1, 8, 64.0)
+    INFO = EngineInfo("fake", "cpu", 12, 6, (168, 168), 4096, 0.3, 1, 8, 64.0, 512)
 
     def __init__(self, receive: Callable[[Reply], None], may_load: asyncio.Event) -> None:
         self.receive = receive

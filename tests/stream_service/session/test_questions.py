@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stream_service.errors import Busy, Conflict, InvalidQuestion, NotFound
+from stream_service.session import endings
 from stream_service.session.controller import Session
 from stream_service.types import (
     AnswerDelta,
@@ -132,7 +133,7 @@ async def test_an_answer_that_begins_anew_tells_what_is_void(house: House) -> No
     told = house.events(session, "answer.started", "answer.delta", "answer.restarted")
     assert [event.get("text") for event in told] == [None, "a blue squ", "a blue squ", None, "a red"]
     assert told[3]["ttft_ms"] == told[0]["ttft_ms"] + 20_000
-    session.close("that is all")
+    session.close(endings.BY_CLIENT)
     (cancelled,) = house.events(session, "answer.cancelled")
     assert (cancelled["question"], cancelled["text"]) == (question.id, "a red")
 

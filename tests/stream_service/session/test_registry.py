@@ -7,6 +7,7 @@ import pytest
 
 from stream_service.answers.log import Interrupted, Opening
 from stream_service.errors import Conflict, EngineUnavailable, Forbidden, InvalidInput, InvalidSdp, NotFound, ServerFull
+from stream_service.session import endings
 from stream_service.session.controller import SessionOptions
 from stream_service.session.lifecycle import Lifecycle, LifecycleError, SessionState
 from stream_service.session.resumption import opening_of, options_of
@@ -71,7 +72,7 @@ async def test_a_name_is_unique_while_its_source_lives(house: House) -> None:
     session = await house.publish("door")
     with pytest.raises(Conflict):
         await house.publish("door")
-    await house.sessions.close("door", "done")
+    await house.sessions.close("door", endings.BY_CLIENT)
     again = await house.publish("door")
     assert again.id != session.id
 
@@ -93,7 +94,7 @@ async def test_two_publishers_of_one_new_name_do_not_both_get_it(house: House, m
     monkeypatch.setattr(house.engine, "open", slowly)
     outcomes = await asyncio.gather(house.publish("door"), house.publish("door"), return_exceptions=True)
     assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 1
-    await house.sessions.close("door", "done")
+    await house.sessions.close("door", endings.BY_CLIENT)
     assert house.sessions.find("door") is None
 
 
@@ -121,7 +122,7 @@ async def test_a_session_closed_during_negotiation_keeps_no_source(
 
     async def closing(id: str, offer: str, sink: MediaSink) -> Published:
         published = await publish(id, offer, sink)
-        await house.sessions.close(id, "closed by a client")
+        await house.sessions.close(id, endings.BY_CLIENT)
         return published
 
     if again:
@@ -172,7 +173,8 @@ async def test_a_session_ends_when_its_grace_is_over(house: House) -> None:
     for _ in range(5):
         await asyncio.sleep(0)
     assert house.sessions.find(session.id) is None
-    assert house.events(session)[-1]["reason"] == "the source did not come back"
+    closed = house.events(session)[-1]
+    assert (closed["code"], closed["reason"]) == ("source_lost", "the source did not come back")
     assert house.engine.closed == [session.id]
     assert house.sources.ended == [session.id]
 
@@ -184,28 +186,29 @@ async def test_a_session_without_media_expires(house: House) -> None:
     house.clock.now += 59.0
     assert session.expired() is None
     house.clock.now += 1.0
-    assert session.expired() == "no media for 60 s"
+    assert session.expired() == endings.idle(60.0)
 
 
 async def test_closing_ends_the_questions_on_the_wire_and_hears_no_more(house: House) -> None:
     session = await house.publish()
     session.on_audio(sound(0.0, 2.0))
     question = session.ask("What is this?")
-    await house.sessions.close(session.id, "closed by a client")
+    await house.sessions.close(session.id, endings.BY_CLIENT)
     house.engine.answer(question, "late")
     house.route()
     session.on_audio(sound(2.0, 2.0))
     session.on_lost("late")
     session.on_back()
     session.on_break(MediaBreak(2.0, BreakKind.GAP))
-    session.close("again")
+    session.close(endings.SHUTDOWN)
     last = house.events(session)[-2:]
     assert [(event["type"], event["reason"]) for event in last] == [
         ("answer.cancelled", "session closed"),
         ("session.closed", "closed by a client"),
     ]
+    assert last[1]["code"] == "client"
     with pytest.raises(NotFound):
-        await house.sessions.close(session.id, "twice")
+        await house.sessions.close(session.id, endings.BY_CLIENT)
 
 
 async def test_stopping_lets_running_answers_finish_and_takes_nothing_new(house: House) -> None:
@@ -222,6 +225,7 @@ async def test_stopping_lets_running_answers_finish_and_takes_nothing_new(house:
     house.route()
     await stopping
     assert house.types(session)[-2:] == ["answer.done", "session.closed"]
+    assert house.events(session)[-1]["code"] == "shutdown"
 
 
 async def test_a_hurried_stop_cancels_what_runs(house: House) -> None:
@@ -242,7 +246,8 @@ async def test_a_failing_session_is_closed_and_the_others_live(house: House, cap
     broken.on_audio(sound(0.0))
     for _ in range(12):
         await asyncio.sleep(0)
-    assert [event["type"] for event in house.events(broken)[-2:]] == ["error", "session.closed"]
+    assert [event.get("code") for event in house.events(broken)[-2:]] == ["internal", "internal"]
+    assert house.types(broken)[-2:] == ["error", "session.closed"]
     assert house.sessions.all() == [healthy]
     assert "failed" in caplog.text
 
