@@ -14,10 +14,14 @@ from torch import Tensor
 from pruner.families.frames import fit
 from pruner.families.mel import LEFT_CONTEXT, log_mel
 from pruner.families.omni import OmniModel
+from pruner.graphs import GraphPool, Recorded
+from pruner.transfer import upload
 from pruner.windows import EncodedWindow, RawWindow
 
 __all__ = ["HearingState", "WindowEncoder"]
 
+FEW = 4
+"""Windows of a batch above which the device has enough to do."""
 SILENCE = -10.0
 """log10 of the smallest mel power: the loudest value of a stream of which nothing has been heard."""
 
@@ -40,11 +44,18 @@ class WindowEncoder:
 
     Args:
         model: a loaded family.
+        pool: records the towers' passes over few windows, which cost the host longer than the device; None to run all
+            as they are.
     """
 
-    def __init__(self, model: OmniModel) -> None:
+    def __init__(self, model: OmniModel, pool: GraphPool | None = None) -> None:
         self._model = model
         self._device = model.stack.device
+        self._few: dict[str, Recorded] = {}
+        if pool is not None:
+            vision, audio = model.vision, model.audio
+            self._few = {"vision": Recorded("vision", lambda frames: (vision(frames),), pool)}
+            self._few["audio"] = Recorded("audio", lambda mel: audio(mel), pool)
 
     @torch.inference_mode()
     def encode(self, items: Sequence[tuple[HearingState, RawWindow]]) -> list[EncodedWindow]:
@@ -81,7 +92,7 @@ class WindowEncoder:
 
     def _see(self, windows: Sequence[RawWindow]) -> dict[int, Tensor]:
         """Video tokens by index of the window."""
-        tower = self._model.vision
+        tower, few = self._model.vision, self._few.get("vision")
         groups: dict[int, list[tuple[int, Tensor]]] = defaultdict(list)
         for index, window in enumerate(windows):
             if window.frames is not None:
@@ -89,7 +100,8 @@ class WindowEncoder:
                 groups[len(frames)].append((index, frames))
         tokens = {}
         for group in groups.values():
-            batch = tower(torch.stack([frames for _, frames in group]).to(self._device))
+            frames = upload(torch.stack([frames for _, frames in group]).numpy(), self._device)
+            batch = few(frames)[0] if few is not None and len(group) <= FEW else tower(frames)
             tokens.update({index: one for (index, _), one in zip(group, batch, strict=True)})
         return tokens
 
@@ -100,18 +112,19 @@ class WindowEncoder:
             if window.samples is None or window.new_segment:
                 state.left = None
             if window.samples is not None:
-                samples = _tensor(window.samples).to(self._device)
+                samples = upload(_tensor(window.samples).numpy(), self._device)
                 groups[len(samples), state.left is not None].append((index, state, samples))
         tokens = {}
         for (_, continued), group in groups.items():
             mel = self._mel(group, continued=continued)
-            encoded, saliency = self._model.audio(mel)
+            few = self._few.get("audio")
+            encoded, saliency = few(mel) if few is not None and len(group) <= FEW else self._model.audio(mel)
             tokens.update({item[0]: (encoded[row], saliency[row]) for row, item in enumerate(group)})
         return tokens
 
     def _mel(self, group: Sequence[tuple[int, HearingState, Tensor]], *, continued: bool) -> Tensor:
         samples = torch.stack([one for _, _, one in group])
-        silence = torch.tensor(SILENCE, device=self._device)
+        silence = torch.full((), SILENCE, device=self._device)
         states = [state for _, state, _ in group]
         left = torch.stack([state.left for state in states if state.left is not None]) if continued else None
         before = torch.stack([silence if state.loudest is None else state.loudest for state in states])

@@ -47,16 +47,16 @@ class FixedPasses:
     Args:
         stack: the decoder.
         depth: fusion depth F, at least 1.
-        capture: whether passes are replayed as graphs; needs a GPU.
+        pool: runs the passes; cleared whenever the memory they work on moves.
         columns: finest step of sizes that attention works over, in rows; a power of two.
 
     Attributes:
-        pool: the graphs.
+        pool: as given.
         space: the memory that attention reads.
     """
 
-    def __init__(self, stack: TextStack, depth: int, *, capture: bool, columns: int = COLUMNS) -> None:
-        self.pool = GraphPool(stack.device, capture=capture)
+    def __init__(self, stack: TextStack, depth: int, pool: GraphPool, *, columns: int = COLUMNS) -> None:
+        self.pool = pool
         self.space = Workspace(stack, depth, columns)
         self._stack, self._depth, self._columns = stack, depth, columns
         # what passes are given: where new rows begin, which of them ask, positions; of a step, position and lengths

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from functools import partial
 
 import torch
+from torch import Tensor
 
-__all__ = ["GraphPool", "rung"]
+__all__ = ["GraphPool", "Recorded", "rung"]
 
 MOST_GRAPHS = 96
 MOST_BYTES = 2 << 30
+MOST_SHAPES = 16
 
 
 def rung(count: int, finest: int) -> int:
@@ -116,3 +119,33 @@ class GraphPool:
         torch.cuda.current_stream(self._device).wait_stream(self._stream)
         self.nbytes += max(torch.cuda.memory_reserved(self._device) - before, 0)
         return graph
+
+
+class Recorded:
+    """A function of one tensor, by way of a pool.
+
+    Args:
+        name: tells it from whatever else the pool runs.
+        call: computes tensors from one tensor, and from nothing else that changes.
+        pool: records it, for each shape that comes again.
+    """
+
+    def __init__(self, name: str, call: Callable[[Tensor], tuple[Tensor, ...]], pool: GraphPool) -> None:
+        self._name, self._call, self._pool = name, call, pool
+        self._slots: dict[torch.Size, tuple[Tensor, tuple[Tensor, ...]]] = {}
+
+    def __call__(self, given: Tensor) -> tuple[Tensor, ...]:
+        """What `call` makes of `given`; the caller's own."""
+        slot = self._slots.get(given.shape)
+        if slot is None:
+            made = self._call(given)
+            if len(self._slots) < MOST_SHAPES:
+                self._slots[given.shape] = torch.empty_like(given), tuple(torch.empty_like(one) for one in made)
+            return made
+        slot[0].copy_(given)
+        self._pool.run((self._name, *given.shape), partial(self._fill, *slot))
+        return tuple(one.clone() for one in slot[1])
+
+    def _fill(self, given: Tensor, results: tuple[Tensor, ...]) -> None:
+        for result, made in zip(results, self._call(given), strict=True):
+            result.copy_(made)

@@ -27,6 +27,7 @@ from pruner.errors import BudgetError, InputError, StateError
 from pruner.families.facts import ModelFacts
 from pruner.families.omni import OmniModel
 from pruner.fixed import FixedPasses
+from pruner.graphs import GraphPool
 from pruner.options import LiveOptions, TurnOptions
 from pruner.report import Record
 from pruner.speaking import Speaker
@@ -54,7 +55,8 @@ class LiveModel:
         self.options = options or LiveOptions()
         self.facts: ModelFacts = model.facts
         self.model = model
-        self._encoder = WindowEncoder(model)
+        self._pool = self._graphs()
+        self._encoder = WindowEncoder(model, self._pool)
         self._fixed = self._passes()
         self._decoder = LayeredDecoder(model.stack, model.facts.fusion_depth, self._fixed)
         self._speaker = Speaker(self._decoder)
@@ -245,12 +247,16 @@ class LiveModel:
 
     # Parts.
 
+    def _graphs(self) -> GraphPool | None:
+        device, chosen = self.model.stack.device, self.options.graphs
+        gpu = device.type == "cuda"
+        return GraphPool(device, capture=gpu) if chosen == "on" or (chosen == "auto" and gpu) else None
+
     def _passes(self) -> FixedPasses | None:
-        stack, chosen = self.model.stack, self.options.graphs
-        gpu = stack.device.type == "cuda"
-        if chosen == "off" or (chosen == "auto" and not (gpu and stack.dense)):
+        stack = self.model.stack
+        if self._pool is None or (self.options.graphs == "auto" and not stack.dense):
             return None
-        return FixedPasses(stack, self.facts.fusion_depth, capture=gpu)
+        return FixedPasses(stack, self.facts.fusion_depth, self._pool)
 
     def _deep_rows(self, budget: int) -> list[int]:
         """Rows that each deep layer has in a turn at its largest."""

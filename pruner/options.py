@@ -97,8 +97,8 @@ class LiveOptions:
         max_speech_s: longest spoken question; each second of it counts 25 rows (Qwen3-Omni: 13) of `max_text_tokens`.
         turn: options of questions that bring none.
         graphs: "on" runs short passes in fixed shapes, on a GPU as CUDA graphs, so that the host launches one thing a
-            pass (see `pruner.fixed`); "off" runs them in the shapes they have; "auto" is "on" for a dense model on a
-            GPU.
+            pass (see `pruner.fixed`); "off" runs them in the shapes they have; "auto" is "on" on a GPU, but for the
+            decoder of a mixture of experts.
         eviction: how tokens leave a full store.
     """
 

@@ -35,6 +35,7 @@ class VisionTower:
         self.device: torch.device = weight.device
         side = int(module.window_size) // MERGE // PATCH
         self._order, self._window = self._windows(side)
+        self._places = self._order.to(self.device)
         self._angles = self._rotary(module.config)
         self._masks = {True: None, False: self._mask()}
         self._full = set(module.fullatt_block_indexes)
@@ -87,13 +88,13 @@ class VisionTower:
         grids = len(patches) // (self.rows * self.columns * MERGE * MERGE)
         kernel = self._module.patch_embed.proj.weight.flatten(1)
         hidden = functional.linear(patches, kernel).view(grids, self.rows * self.columns, MERGE * MERGE, -1)
-        hidden = hidden[:, self._order.to(hidden.device)].flatten(1, 2)
+        hidden = hidden[:, self._places].flatten(1, 2)
         for index, block in enumerate(self._module.blocks):
             hidden = self._block(block, hidden, self._masks[index in self._full])
         merger = self._module.merger
         tokens = merger.mlp(_norm(hidden, merger.ln_q).view(grids, self.rows * self.columns, -1))
         result = torch.empty_like(tokens)
-        result[:, self._order.to(tokens.device)] = tokens
+        result[:, self._places] = tokens
         return result
 
     def _block(self, block: Any, hidden: Tensor, mask: Tensor | None) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pruner.graphs import GraphPool, rung
+from pruner.graphs import GraphPool, Recorded, rung
 
 
 @pytest.mark.parametrize("finest", [1, 16, 512])
@@ -78,3 +78,20 @@ def test_the_pool_starts_anew_when_it_has_grown_too_large() -> None:
     pool.run("b", lambda: None)
     pool.run("b", lambda: None)
     assert len(pool) == 1
+
+
+def test_a_recorded_function_gives_what_it_gives_unrecorded() -> None:
+    pool, calls = _Pool(most=8), list[int]()
+
+    def call(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        calls.append(len(x))
+        return 2 * x, x.sum(dim=0)
+
+    recorded = Recorded("double", call, pool)
+    given = [torch.full((size, 2), float(number)) for number, size in enumerate((3, 3, 2, 3, 2, 3, 2))]
+    found = [recorded(one) for one in given]
+    for one, (double, total) in zip(given, found, strict=True):
+        assert torch.equal(double, 2 * one)
+        assert torch.equal(total, one.sum(dim=0))
+    assert (len(pool), pool.replayed) == (2, 3)
+    assert len(calls) == 7, "this pool replays by calling"
