@@ -170,7 +170,8 @@ class Candidates:
         selections = policy.compress(windows)
         prompts = [assemble(model, windows, selections, qa.text) for qa in asked]
         pruners = [policy.prune(prompt.asked(model.stack.layers)) for prompt in prompts]
-        if any(any(pruner.drops) for pruner in pruners):
+        # On a GPU a pass costs less than feeding a question's rows one by one to a copy of a shared past.
+        if model.stack.device.type == "cuda" or any(any(pruner.drops) for pruner in pruners):
             answers = answer_each(model, prompts, pruners, limit=limit)
         else:
             answers = answer_together(model, prompts, pruners[0], limit=limit)
