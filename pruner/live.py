@@ -90,6 +90,11 @@ class LiveModel:
         )
         return cls(model, chosen)
 
+    @property
+    def records(self) -> bool:
+        """Whether passes run as graphs, so that the third one of a size is the first at full speed."""
+        return self._pool is not None and self._pool.capture
+
     def check(self, options: TurnOptions) -> None:
         """Refuses options that no question could be answered with.
 

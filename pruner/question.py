@@ -19,6 +19,7 @@ from pruner.errors import InputError
 from pruner.families.mel import HOP, LEFT_CONTEXT, SAMPLE_RATE, log_mel
 from pruner.families.omni import OmniModel
 from pruner.sequence import MEDIA_ID
+from pruner.transfer import upload
 
 __all__ = ["LONGEST_SPEECH_S", "QuestionTokens", "Speech", "from_speech", "from_words"]
 
@@ -82,7 +83,7 @@ def from_speech(model: OmniModel, speech: Speech, *, longest_s: float = LONGEST_
     """
     _check(model, speech, longest_s)
     silence = (-len(speech) - LEFT_CONTEXT) % _STEP + LEFT_CONTEXT
-    samples = torch.from_numpy(np.require(speech, requirements=("C", "W"))).to(model.stack.device)
+    samples = upload(np.require(speech, requirements=("C", "W")), model.stack.device)
     mel, _ = log_mel(functional.pad(samples, (0, silence))[None], bins=model.audio.bins)
     heard = [model.audio(block)[0][0] for block in torch.split(mel, model.audio.block_frames, dim=2)]
     tokens = torch.cat(heard)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from pruner.store import Chunk, FusionStore
 from pruner.tokens import Modality, TokenRows
+from pruner.transfer import Fetched
 
 __all__ = ["ChunkSurvivors", "Record", "TurnReport"]
 
@@ -67,7 +69,8 @@ class Record:
     def by_layer(self) -> list[npt.NDArray[np.int64]]:
         """Store rows of the audiovisual tokens that enter each layer 0…L-1. Waits for the device."""
         stored = np.flatnonzero(self.rows.media)
-        return [stored] * self.depth + [index.cpu().numpy() for index in self.alive]
+        ends = np.cumsum([len(index) for index in self.alive])
+        return [stored] * self.depth + np.split(Fetched(torch.cat(self.alive)).numpy(), ends[:-1])
 
     @classmethod
     def of(cls, store: FusionStore, depth: int, alive: list[Tensor]) -> Record:

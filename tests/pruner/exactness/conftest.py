@@ -23,6 +23,7 @@ from .reference import Weights
 from .script import QWEN2_5, QWEN3, Grammar
 
 MakePair = Callable[..., Pair]
+Graphs = Literal["on", "off"]
 
 
 def pairs(directory: Path, grammar: Grammar) -> MakePair:
@@ -36,8 +37,10 @@ def pairs(directory: Path, grammar: Grammar) -> MakePair:
     weights = Weights(text, thinker.lm_head, thinker.config.get_text_config(), third=third)
     tokenizer = AutoTokenizer.from_pretrained(directory)
 
-    def make(*, budget: int, limit: int | None = None, graphs: Literal["on", "off"] = "off", **arguments: Any) -> Pair:
-        family = OmniModel.load(directory, dtype=torch.float64)
+    def make(
+        *, budget: int, limit: int | None = None, graphs: Graphs = "off", device: str = "cpu", **arguments: Any
+    ) -> Pair:
+        family = OmniModel.load(directory, device=device, dtype=torch.float64)
         if limit is not None:
             family.facts = replace(family.facts, position_limit=limit)
         model = LiveModel(family, LiveOptions(graphs=graphs))

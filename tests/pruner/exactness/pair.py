@@ -77,13 +77,14 @@ class Pair:
         assert encoded.saliency is not None
         if self.script.starts_segment(raw.new_segment):
             self.phase, self.anchor = 0, None
-        video = self._video_places(encoded.video.double())
+        seen = encoded.video.cpu().double()
+        video = self._video_places(seen)
         audio = sorted(encoded.saliency.argsort(descending=True)[: round(0.7 * len(encoded.saliency))].tolist())
-        flat = encoded.video.double().flatten(0, 1)
+        flat = seen.flatten(0, 1)
         later = None
         if encoded.deep is not None:
-            later = encoded.deep.double().flatten(0, 1)[video].unflatten(-1, (-1, flat.shape[1]))
-        heard = encoded.audio.double()[audio]
+            later = encoded.deep.cpu().double().flatten(0, 1)[video].unflatten(-1, (-1, flat.shape[1]))
+        heard = encoded.audio.cpu().double()[audio]
         tokens = WindowTokens(raw.seconds, flat[video], video, heard, audio, raw.new_segment, later)
         self.script.window(tokens)
         self._follow()
@@ -97,7 +98,7 @@ class Pair:
         speech = (0.3 * self.random.standard_normal(round(16_000 * seconds))).astype(np.float32).clip(-1, 1)
         heard = from_speech(self.model.model, speech).speech
         assert heard is not None
-        tokens = heard.double()
+        tokens = heard.cpu().double()
         asking = Ask(self.conversation, options=options, speech=speech)
         return self._turn(asking, lambda: self.script.spoken(tokens), published)
 
@@ -113,7 +114,7 @@ class Pair:
         logits, done = [], False
         while not done:
             done = self.model.step([turn])[0].done
-            logits.append(turn.logits.clone())
+            logits.append(turn.logits.to("cpu", copy=True))
         answer = list(turn.ids)
         kept = answer if published is None else answer[:published]
         self.script.ids(kept)
