@@ -73,8 +73,8 @@ class LocalEngine:
 
     After a restart each session is opened again from the windows still held (``refeed_windows``), and its questions,
     running or waiting, are asked again where they stood among them; those asked meanwhile follow. A question ends as
-    cancelled (engine lost) when the engine died twice over it, or cannot be started again. What was said in earlier
-    turns is forgotten.
+    cancelled (engine lost) when the engine died twice over it, or could not be started until its time
+    (``answer_timeout_s``) was over. What was said in earlier turns is forgotten.
 
     Args:
         settings: the deployment's engine section.
@@ -176,7 +176,7 @@ class LocalEngine:
             self._send_due()
 
     async def _started_again(self) -> bool:
-        """Whether another process took over. Questions wait for one attempt, not for ever."""
+        """Whether another process took over. If not, questions that have had their time end."""
         try:
             self._link = await self._spares.take()
             await self._link.load()
@@ -184,7 +184,7 @@ class LocalEngine:
             _log.error("the engine cannot start again: %s", error)
             if self._link is not None:
                 await self._link.end(BURIAL_S)
-            self._tell(self._ledger.give_up())
+            self._tell(self._ledger.give_up(time.monotonic() - self._settings.answer_timeout_s))
             return False
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from stream_service.engine.messages import Closed, Command, Failed, Heartbeat, Open, Opened, Prepared, Ready, Reply
@@ -140,10 +141,10 @@ class Ledger:
             windows, lost = tenant.rebuild()
             yield EngineRestarted(session, windows, lost), Open(session, tenant.settings, rejoin=True)
 
-    def give_up(self) -> Iterator[EngineEvent]:
-        """There is no next engine: questions do not wait for another attempt."""
+    def give_up(self, asked_before: float) -> Iterator[EngineEvent]:
+        """The next engine could not be started: the questions that have waited long enough end."""
         for tenant in self._tenants.values():
-            yield from _end_all(tenant, CancelReason.ENGINE_LOST)
+            yield from _end_all(tenant, CancelReason.ENGINE_LOST, asked_before)
 
     def stop(self, error: OmniDropError) -> Iterator[EngineEvent]:
         """The service ends: nobody may go on waiting."""
@@ -163,10 +164,11 @@ class Ledger:
                 tenant.opening.set_exception(error)
 
 
-def _end_all(tenant: Tenant, reason: CancelReason) -> Iterator[EngineEvent]:
+def _end_all(tenant: Tenant, reason: CancelReason, asked_before: float = math.inf) -> Iterator[EngineEvent]:
     for asking in list(tenant.asking.values()):
-        tenant.end(asking.question.id)
-        yield _cancelled(asking, asking.ending or reason)
+        if asking.asked < asked_before:
+            tenant.end(asking.question.id)
+            yield _cancelled(asking, asking.ending or reason)
 
 
 def _cancelled(asking: Asking, reason: CancelReason) -> AnswerCancelled:

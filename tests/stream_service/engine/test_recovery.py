@@ -195,10 +195,21 @@ async def test_sessions_cannot_be_opened_meanwhile(rig: Rig) -> None:
     assert caught.value.retry_after
 
 
-async def test_an_engine_that_cannot_start_ends_what_waits_for_it(rig: Rig) -> None:
+async def test_a_start_that_fails_is_tried_again_while_questions_have_time(rig: Rig) -> None:
     await rig.open("a")
-    rig.engine.feed(window("a", 0))
-    rig.engine.ask(question("q1"), [])
+    rig.engine.ask(question("q1"), [window("a", 0)])
+    rig.spawner.refusals = [StartupError("no", remedy="Look."), StartupError("no", remedy="Look.")]
+    await rig.restart()
+    assert await rig.next(2) == [AnswerRestarted("a", "q1"), EngineRestarted("a", 1)]
+    assert len(rig.spawner.links) == 4
+    assert rig.sent() == [0, "q1"]
+
+
+async def test_questions_do_not_wait_for_ever_for_an_engine_that_cannot_start() -> None:
+    rig = Rig(SETTINGS.model_copy(update={"answer_timeout_s": 1e-9}))
+    await rig.engine.start()
+    await rig.open("a")
+    rig.engine.ask(question("q1"), [window("a", 0)])
     rig.spawner.refusals = [StartupError("no", remedy="Look.")]
     await rig.restart()
     assert await rig.next(3) == [
@@ -207,6 +218,7 @@ async def test_an_engine_that_cannot_start_ends_what_waits_for_it(rig: Rig) -> N
         EngineRestarted("a", 1),
     ]
     assert rig.sent() == [0]
+    await rig.engine.stop(drain_s=0)
 
 
 async def test_stopping_meanwhile_ends_what_waits(rig: Rig) -> None:
