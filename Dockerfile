@@ -18,7 +18,7 @@ COPY nano_omni nano_omni
 COPY stream_service stream_service
 COPY clients clients
 COPY benchmarks benchmarks
-RUN pip install -c constraints.txt .
+RUN pip install -c constraints.txt '.[otel]'
 
 FROM python:${PYTHON}
 COPY --from=build /venv /venv
