@@ -1,4 +1,4 @@
-"""The ``omnidrop`` command: serve, ask a clip, stream a source to a server, export events, make a token.
+"""The ``omnidrop`` command: serve, ask a clip, stream a source to a server, export events, make a token, evaluate.
 
 Exit status: 0 done, 1 it could not be done, 2 the input was bad (arguments, configuration, clip), 130 interrupted.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 import uvloop
 from pydantic import ValidationError
 
+from benchmarks.evaluation import arguments as evaluation
 from clients.python import cli as client
 from stream_service import app, logs
 from stream_service.answers.store_export import export
@@ -79,6 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     checking.add_argument("--config", type=Path, metavar="FILE", help="the configuration to look at")
     checking.set_defaults(run=_doctor)
 
+    evaluating = commands.add_parser("eval", help="answer a published benchmark with a model and a pruning method")
+    evaluation.add_arguments(evaluating)
+    evaluating.set_defaults(run=_evaluate)
+
     minting = commands.add_parser("token", help="make a bearer token and its line for server.tokens_file")
     minting.add_argument("--scopes", default=",".join(Scope), help="of publish,ask,subscribe,admin (default: all)")
     minting.add_argument("--name", default="", help="who holds it")
@@ -130,6 +135,12 @@ def _doctor(parsed: argparse.Namespace) -> int:
         return int(failed)
 
     return asyncio.run(tell())
+
+
+def _evaluate(parsed: argparse.Namespace) -> int:
+    from benchmarks.evaluation.__main__ import evaluate  # it loads torch
+
+    return evaluate(parsed)
 
 
 def _state_folder() -> Path:

@@ -1,6 +1,6 @@
 """A published benchmark, answered by a model under a policy; resumable, one JSON a run.
 
-    python -m benchmarks.evaluation --benchmark worldsense --data DIR --model Qwen/Qwen2.5-Omni-7B --out run.jsonl
+    omnidrop eval --benchmark worldsense --data DIR --model Qwen/Qwen2.5-Omni-7B --policy live --retention 0.3
 
 Replies go to `--out` as they come; the same command goes on with the file it stopped at. A reply that cannot be read
 counts as wrong, and is counted.
@@ -19,13 +19,15 @@ from typing import Any
 import torch
 
 from benchmarks.evaluation.answering import Live, OneShot, Said, Watcher, answers
-from benchmarks.evaluation.formats import BENCHMARKS, FormatError, read
+from benchmarks.evaluation.arguments import add_arguments, replies_file
+from benchmarks.evaluation.files import FormatError
+from benchmarks.evaluation.formats import read
 from benchmarks.evaluation.questions import Item, judge
+from benchmarks.reach import reach, require_within
 from benchmarks.report import environment, print_json, progress, table
 from benchmarks.statistics import wilson
 from nano_omni import weights_dir
 from pruner import LiveModel, LiveOptions, PrunerError, TurnOptions
-from pruner.policies import NAMES
 
 _QUESTION, _TEXT = 2048, 4096  # tokens: long options come in many words
 _CONFIGURES = ("benchmark", "model", "policy", "retention", "budget", "dtype", "frame_size", "frame_tokens", "tokens")
@@ -33,7 +35,14 @@ _CONFIGURES = ("benchmark", "model", "policy", "retention", "budget", "dtype", "
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs what the command line asks for."""
-    chosen = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation", description=__doc__)
+    add_arguments(parser)
+    return evaluate(parser.parse_args(arguments))
+
+
+def evaluate(chosen: argparse.Namespace) -> int:
+    """Runs what was chosen; returns the exit status: 0 done, 2 the data, model or setting cannot be used."""
+    chosen.out = chosen.out or replies_file(chosen)
     try:
         items = read(chosen.benchmark, chosen.data)[: chosen.limit]
         replies = _known(chosen)
@@ -91,6 +100,8 @@ def _answer(chosen: argparse.Namespace, items: Sequence[Item], known: Collection
     model = LiveModel.load(path, device=chosen.device, dtype=getattr(torch, chosen.dtype), options=shape)
     watcher: Watcher
     if chosen.policy == "live":
+        if chosen.retention < 1:
+            require_within(chosen.retention, reach(model.facts, options))
         watcher = Live(model, budget=chosen.budget, options=options)
     else:
         policy = "all" if chosen.retention == 1 else chosen.policy
@@ -148,29 +159,6 @@ def _table(result: dict[str, Any]) -> str:
         table(["task", "questions", "% right", "95 %"], cells)
         + f"\n{result['unreadable']} replies unreadable, {result['clipped']} clips too short for the retention"
     )
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    return int(width), int(height)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation", description=__doc__)
-    parser.add_argument("--benchmark", required=True, choices=tuple(BENCHMARKS))
-    parser.add_argument("--data", required=True, type=Path, help="directory of annotations and videos")
-    parser.add_argument("--model", default="nano", help="'nano', a directory, or a name on the Hugging Face hub")
-    parser.add_argument("--policy", default="live", choices=("live", *(name for name in NAMES if name != "live")))
-    parser.add_argument("--retention", type=float, default=0.3, help="layer mean; 1 keeps everything")
-    parser.add_argument("--budget", type=int, default=16_384, help="tokens that a live session's memory holds")
-    parser.add_argument("--tokens", type=int, default=16, help="most tokens of a reply")
-    parser.add_argument("--frame-size", type=_size, default=(1280, 720), help="WIDTHxHEIGHT that frames are shaped for")
-    parser.add_argument("--frame-tokens", type=int, default=None, help="most video tokens a second; 144 if not given")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
-    parser.add_argument("--limit", type=int, default=None, help="only the first questions")
-    parser.add_argument("--out", required=True, type=Path, help="file of replies, one JSON a line")
-    return parser
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Readers of the published annotation files. A data directory holds a benchmark's annotations and its videos.
 
     worldsense      worldsense_qa.json, videos/ID.mp4                (arXiv 2502.04326; prompt as in VLMEvalKit)
+    videomme        videomme/*.parquet, data/ID.mp4                  (arXiv 2405.21075; see `videomme`)
+    avut            AV_Human_data.json, ID.mp4 or data/ID.mp4        (arXiv 2503.19951; see `avut`)
     daily-omni      qa.json, Videos/ID/ID_video.mp4                  (arXiv 2505.17862)
     streamingbench  questions_*.json with time stamps, videos/*.mp4  (arXiv 2411.03628)
     ovo-bench       ovo_bench*.json, videos by their paths in it     (arXiv 2501.05510)
@@ -11,12 +13,14 @@ could not be compared.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.evaluation.avut import avut
+from benchmarks.evaluation.files import FormatError, first_there, load_json
 from benchmarks.evaluation.questions import Item
+from benchmarks.evaluation.videomme import videomme
 
 __all__ = ["BENCHMARKS", "FormatError", "read"]
 
@@ -61,10 +65,6 @@ _OVO_CLUE = (
 )
 
 
-class FormatError(ValueError):
-    """A data directory that does not hold what its benchmark publishes."""
-
-
 def read(benchmark: str, directory: Path) -> list[Item]:
     """Every question of a benchmark, those about the same file together and in the order of their times.
 
@@ -85,7 +85,7 @@ def read(benchmark: str, directory: Path) -> list[Item]:
 
 
 def _worldsense(directory: Path) -> Iterator[Item]:
-    for video, about in _load(directory, "worldsense_qa.json").items():
+    for video, about in load_json(directory, "worldsense_qa.json").items():
         for name, task in about.items():
             if name.startswith("task") and isinstance(task, dict):
                 asked = "\n".join([task["question"], *task["candidates"]])
@@ -94,7 +94,7 @@ def _worldsense(directory: Path) -> Iterator[Item]:
 
 
 def _daily_omni(directory: Path) -> Iterator[Item]:
-    for number, one in enumerate(_load(directory, "qa.json")):
+    for number, one in enumerate(load_json(directory, "qa.json")):
         video, choices = one["video_id"], one["Choice"]
         path = directory / "Videos" / video / f"{video}_video.mp4"
         prompt = _DAILY_OMNI.format(one["Question"], choices)
@@ -106,7 +106,7 @@ def _streamingbench(directory: Path) -> Iterator[Item]:
     if not files:
         raise FormatError(f"{directory} holds no questions_*.json")
     for file in files:
-        for number, part in enumerate(_load(directory, file.name)):
+        for number, part in enumerate(load_json(directory, file.name)):
             for index, one in enumerate(part["questions"]):
                 if "options" not in one or "time_stamp" not in one:
                     continue  # proactive output: it asks when, not what
@@ -124,7 +124,7 @@ def _ovo_bench(directory: Path) -> Iterator[Item]:
     files = sorted(directory.glob("ovo_bench*.json"))
     if len(files) != 1:
         raise FormatError(f"{directory} holds {len(files)} files ovo_bench*.json; one is wanted")
-    for one in _load(directory, files[0].name):
+    for one in load_json(directory, files[0].name):
         path, task = _ovo_video(directory, one["video"]), one["task"]
         if "test_info" in one:
             yield from _ovo_forward(one, path, task)
@@ -148,8 +148,7 @@ def _ovo_forward(one: dict[str, Any], path: Path, task: str) -> Iterator[Item]:
 
 
 def _ovo_video(directory: Path, name: str) -> Path:
-    places = [directory / "src_videos" / name, directory / "videos" / name, directory / name]
-    return next((place for place in places if place.exists()), places[0])
+    return first_there([directory / "src_videos" / name, directory / "videos" / name, directory / name])
 
 
 def _choice(key: str, path: Path, until: float | None, prompt: str, task: dict[str, Any], group: str) -> Item:
@@ -162,18 +161,10 @@ def _seconds(stamp: str) -> float:
     return float(sum(int(part) * 60**power for power, part in enumerate(reversed(parts))))
 
 
-def _load(directory: Path, name: str) -> Any:
-    path = directory / name
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FormatError(f"{path} is missing or cannot be read") from error
-    except ValueError as error:
-        raise FormatError(f"{path} is no JSON ({error})") from error
-
-
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Item]]] = {
     "worldsense": _worldsense,
+    "videomme": videomme,
+    "avut": avut,
     "daily-omni": _daily_omni,
     "streamingbench": _streamingbench,
     "ovo-bench": _ovo_bench,

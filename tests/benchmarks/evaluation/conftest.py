@@ -9,7 +9,9 @@ from typing import Any
 
 import av
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow.parquet import write_table
 
 SECONDS = 5
 
@@ -45,6 +47,51 @@ def _worldsense(root: Path) -> None:
     tasks = {"task0": task | {"candidates": options}, "task1": task | {"candidates": options, "answer": "D"}}
     _write(root / "worldsense_qa.json", {"clip": about | {"video_caption": "Grey."} | tasks})
     _film(root / "videos" / "clip.mp4")
+
+
+def videomme_rows() -> list[dict[str, Any]]:
+    """Two questions about one video, as Video-MME's table has them."""
+    one = {
+        "video_id": "001",
+        "duration": "short",
+        "domain": "Knowledge",
+        "sub_category": "x",
+        "url": "https://example.org",
+        "videoID": "clip",
+        "question_id": "001-1",
+        "task_type": "Counting Problem",
+        "question": "Which?",
+        "options": ["A. one.", "B. two.", "C. three.", "D. four."],
+        "answer": "B",
+    }
+    return [one, one | {"question_id": "001-2", "duration": "long", "answer": "D"}]
+
+
+def _videomme(root: Path) -> None:
+    (root / "videomme").mkdir()
+    write_table(pyarrow.Table.from_pylist(videomme_rows()), root / "videomme" / "test-00000-of-00001.parquet")
+    _film(root / "data" / "clip.mp4")
+
+
+def _avut(root: Path) -> None:
+    one = {
+        "video_id": 7,
+        "url": "https://example.org",
+        "video_type": "vlog",
+        "task_type": "Audio Content Counting",
+        "question": "How many?",
+        "option_A": "one",
+        "option_B": "two",
+        "option_C": "three",
+        "option_D": "four",
+        "answer": "C",
+        "video_path": "data/clip.mp4",
+        "QA_id": 70,
+    }
+    six = one | {"QA_id": 71, "option_E": "five", "option_F": "six", "answer": "F", "task_type": "Audio OCR Matching"}
+    free = {name: value for name, value in one.items() if not name.startswith("option")} | {"QA_id": 72}
+    _write(root / "AV_Human_data.json", [one, six, free])
+    _film(root / "clip.mp4")
 
 
 def _daily_omni(root: Path) -> None:
@@ -104,6 +151,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
     """`published(benchmark)`: a data directory."""
     writers = {
         "worldsense": _worldsense,
+        "videomme": _videomme,
+        "avut": _avut,
         "daily-omni": _daily_omni,
         "streamingbench": _streamingbench,
         "ovo-bench": _ovo_bench,

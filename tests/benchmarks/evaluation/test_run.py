@@ -12,6 +12,8 @@ import pytest
 
 from benchmarks.evaluation import __main__ as command
 from benchmarks.evaluation.footage import Footage
+from benchmarks.evaluation.formats import BENCHMARKS
+from stream_service.cli import main as omnidrop
 
 from .conftest import SECONDS
 
@@ -43,7 +45,7 @@ def _run(benchmark: str, data: Path, model: Path, out: Path, *more: str) -> int:
     return command.main([*setting, "--budget", "1000", "--tokens", "2", "--retention", "0.4", *more])
 
 
-@pytest.mark.parametrize("benchmark", ["worldsense", "daily-omni", "streamingbench", "ovo-bench"])
+@pytest.mark.parametrize("benchmark", list(BENCHMARKS))
 @pytest.mark.parametrize("policy", ["live", "omnidrop"])
 def test_a_whole_run(
     benchmark: str,
@@ -73,3 +75,22 @@ def test_a_whole_run(
     assert _run(benchmark, data, tiny_directory, out, "--policy", policy) == 0
     assert _run(benchmark, data, tiny_directory, out, "--policy", policy, "--dtype", "float16") == 2
     assert "another dtype" in capsys.readouterr().err
+
+
+def test_the_command_names_its_file_itself_and_refuses_what_no_stream_reaches(
+    published: Published,
+    tiny_directory: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["eval", "--benchmark", "avut", "--data", str(published("avut")), "--model", str(tiny_directory)]
+    assert omnidrop([*asked, "--retention", "0.05", "--tokens", "2"]) == 2
+    assert "cannot be reached; reachable is" in capsys.readouterr().err
+    assert omnidrop([*asked, "--retention", "1", "--policy", "all", "--tokens", "2"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["questions"] == 2
+    assert (tmp_path / f"avut-{tiny_directory.name}-all-1.jsonl").exists()
+    with pytest.raises(SystemExit):
+        omnidrop([*asked, "--policy", "best"])
+    assert "choose from" in capsys.readouterr().err
