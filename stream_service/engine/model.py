@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -65,8 +67,10 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
             options=live,
         )
         session_bytes = model.session_bytes(settings.budget)
-        check_room(settings, session_bytes)
+        check_room(settings, session_bytes, model.shared_bytes(settings.budget))
         warm_up(model, settings.budget)
+        if model.records:
+            rehearse(model, settings.budget)
     except PrunerError as error:
         raise _explained(error) from error
     facts = model.facts
@@ -94,13 +98,13 @@ def window_tokens(facts: ModelFacts) -> float:
     return video + audio_count(facts.audio_rate * facts.window_seconds)
 
 
-def check_room(settings: EngineSettings, session_bytes: int) -> None:
-    """Checks that every session that may be opened fits into the device's memory.
+def check_room(settings: EngineSettings, session_bytes: int, shared_bytes: int) -> None:
+    """Checks that every session that may be opened fits into the device's memory, beside what they share.
 
     Raises:
         InvalidConfig: it does not; says what is needed and what there is.
     """
-    needed = session_bytes * settings.max_sessions
+    needed = session_bytes * settings.max_sessions + shared_bytes
     free = available_bytes(torch.device(settings.device))
     if needed > free:
         message = (
@@ -117,18 +121,46 @@ def warm_up(model: LiveModel, budget: int) -> None:
     """
     facts = model.facts
     conversation = model.open(budget=budget)
-    frames = np.zeros((2 * facts.window_seconds, facts.height, facts.width, 3), np.uint8)
-    samples = np.zeros(facts.window_seconds * SAMPLE_RATE, np.float32)
-    (window,) = model.encode([(conversation, RawWindow(0.0, frames, samples))])
+    blank = _blank(facts, facts.window_seconds)
+    (window,) = model.encode([(conversation, blank)])
     model.fuse([(conversation, window)])
     asks = [Ask(conversation, "What is this?")]
     if facts.spoken_questions:
-        asks.append(Ask(conversation, speech=samples))
+        asks.append(Ask(conversation, speech=blank.samples))
     for ask in asks:
         (turn,) = model.guide([ask])
         model.step([turn])
         model.commit(turn)
     conversation.close()
+
+
+def rehearse(model: LiveModel, budget: int) -> None:
+    """Fills memories and answers at every size on the way, so that graphs are recorded before anybody waits for them.
+
+    A pass runs as it is the first time, and is recorded the second time.
+    """
+    seconds = model.facts.window_seconds
+    for _ in range(2):
+        conversation = model.open(budget=budget)
+        for length in (1, seconds) * 3:
+            (window,) = model.encode([(conversation, _blank(model.facts, length))])
+        for number in count():
+            (report,) = model.fuse([(conversation, replace(window, start=float(seconds * number)))])
+            if report.evicted or number % 3 == 0:
+                (turn,) = model.guide([Ask(conversation, "What is this?")])
+                for _ in range(3):
+                    if model.step([turn])[0].done:
+                        break
+                model.commit(turn, published=0)
+            if report.evicted:
+                break
+        conversation.close()
+
+
+def _blank(facts: ModelFacts, seconds: int) -> RawWindow:
+    """A window in which nothing is seen or heard."""
+    frames = np.zeros((2 * seconds, facts.height, facts.width, 3), np.uint8)
+    return RawWindow(0.0, frames, np.zeros(seconds * SAMPLE_RATE, np.float32))
 
 
 def _explained(error: PrunerError) -> OmniDropError:

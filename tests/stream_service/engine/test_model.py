@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Hashable
+
 import pytest
 import torch
 
+from pruner import LiveModel, LiveOptions
 from pruner.families import checkpoint
-from stream_service.engine.model import load
+from pruner.graphs import GraphPool
+from stream_service.engine.model import load, rehearse
 from stream_service.engine.settings import EngineSettings
 from stream_service.errors import StartupError
 from tests.pruner.conftest import tiny_directory
@@ -28,3 +33,22 @@ def test_too_little_memory_is_said_with_what_is_needed(tiny_directory: str, monk
 def test_a_revision_of_a_directory(tiny_directory: str) -> None:
     with pytest.raises(StartupError, match="has no revisions"):
         load(EngineSettings(model=str(tiny_directory), revision="v1", threads=1), lambda: 0.0)
+
+
+def test_a_rehearsal_runs_every_pass_at_every_size_twice(tiny_directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: Counter[Hashable] = Counter()
+    run = GraphPool.run
+
+    def noting(pool: GraphPool, key: Hashable, work: Callable[[], None]) -> None:
+        ran[key] += 1
+        run(pool, key, work)
+
+    monkeypatch.setattr(GraphPool, "run", noting)
+    model = LiveModel.load(tiny_directory, options=LiveOptions(graphs="on"))
+    assert not model.records, "nothing to be recorded with on a CPU, so that it need not rehearse"
+    rehearse(model, 600)
+    columns = {key[2] for key in ran if isinstance(key, tuple) and key[0] is None}
+    assert columns == {512, 1024}, "as far as the memory grows, its 600 tokens and some text"
+    kinds = {key[0] for key in ran if isinstance(key, tuple)}
+    assert kinds == {None, "running_max", "step", "vision", "audio"}
+    assert min(ran.values()) >= 2
