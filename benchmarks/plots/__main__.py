@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import MissingPlots
-from benchmarks.plots import long, quality
+from benchmarks.plots import long, quality, speed
 from benchmarks.plots.reading import UnreadableError, read
 
-DRAW: dict[str, Callable[[dict[str, Any], Path, Path], list[Path]]] = {"quality": quality.draw, "long": long.draw}
+DRAW: dict[str, Callable[[dict[str, Any], Path, Path], list[Path]]] = {
+    "quality": quality.draw,
+    "long": long.draw,
+    "speed": speed.draw,
+}
 """What draws the results of a benchmark."""
 
 

@@ -20,7 +20,6 @@ from benchmarks.speed.bench import Bench, Setting
 from benchmarks.speed.floors import Rates
 from benchmarks.speed.journal import Entry, Journal, JournalError
 from benchmarks.speed.measures import Measure, measures, rates
-from benchmarks.speed.plot import draw
 from benchmarks.speed.report import as_json, as_line, as_text
 from benchmarks.speed.shapes import SHAPES, build
 from benchmarks.speed.stopwatch import clocks
@@ -42,8 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"benchmarks.speed: {error}", file=sys.stderr)
         return 1
     print(as_text(journal))
-    if chosen.plot is not None:
-        draw(journal, chosen.plot)
     result = as_json(journal)
     print_json(result)
     return 1 if result["failed"] else 0
@@ -78,6 +75,8 @@ def _run(chosen: Arguments) -> dict[str, Any]:
     models = {one.name: _model(one) for one in chosen.settings}
     where = environment(str(chosen.device))
     del where["date"]
+    if chosen.device.type == "cuda":  # a run may go on with another GPU of the same kind; each entry tells its host
+        where["hardware"] = torch.cuda.get_device_name(chosen.device)
     setting = {"device": str(chosen.device), "dtype": str(chosen.dtype).split(".")[-1]}
     return setting | {"models": models} | where
 
@@ -91,6 +90,7 @@ def _model(setting: Setting) -> dict[str, Any]:
         "retention": setting.retention,
         "sessions": list(setting.sessions),
         "past": "quick" if setting.quick else "fused",
+        "graphs": list(setting.graphs),
     }
 
 
@@ -124,7 +124,8 @@ def _measured(bench: Bench, name: str, measure: Measure, limit_s: int) -> Entry:
     _free(bench.watch.device)
     seconds = round(time.monotonic() - began, 2)
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    return Entry(bench.setting.name, name, rows, failed, seconds, at, clocks(bench.watch.device))
+    hardware, told = environment(str(bench.watch.device))["hardware"], clocks(bench.watch.device)
+    return Entry(bench.setting.name, name, rows, failed, seconds, at, hardware, told)
 
 
 @contextmanager

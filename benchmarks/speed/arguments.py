@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 
-from benchmarks.speed.bench import Setting
+from benchmarks.speed.bench import Graphs, Setting
 from benchmarks.speed.measures import measures
 from benchmarks.speed.shapes import SHAPES
 
@@ -37,7 +38,6 @@ class Arguments:
     threads: int
     limit_s: int
     out: Path | None
-    plot: Path | None
     report: bool
     retry: bool
 
@@ -64,7 +64,6 @@ def parse(arguments: Sequence[str] | None = None) -> Arguments:
         threads=chosen.threads,
         limit_s=chosen.limit if chosen.limit is not None else _GPU_LIMIT_S if gpu else 0,
         out=chosen.out,
-        plot=chosen.plot,
         report=chosen.report,
         retry=chosen.retry,
     )
@@ -76,6 +75,7 @@ def _setting(name: str, chosen: argparse.Namespace) -> Setting:
         name, (2048, (1,))
     )
     past = chosen.past or ("quick" if name in SHAPES else "fused")
+    graphs: tuple[Graphs, ...] = chosen.graphs or (("on", "off") if name in SHAPES else ("auto",))
     return Setting(
         name=name,
         budget=chosen.budget or budget,
@@ -83,6 +83,7 @@ def _setting(name: str, chosen: argparse.Namespace) -> Setting:
         retention=chosen.retention,
         sessions=chosen.sessions or sessions,
         quick=past == "quick",
+        graphs=graphs,
     )
 
 
@@ -102,12 +103,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--minutes", type=_numbers, default=_MINUTES, help="ages of a session, by commas (1,5,20,60)")
     add("--sessions", type=_numbers, help="sessions at once, by commas (nano 1; 3b and 7b 1,8,24)")
     add("--past", choices=("fused", "quick"), help="how long pasts come about: fused (nano), quick (random weights)")
+    add("--graphs", type=_graphs, help="on, off, auto by commas; targets are the first's (auto; random weights on,off)")
     add("--retention", type=float, default=0.3, help="of the one-shot form, as near as it reaches (%(default)s)")
     add("--rows", type=_names, help=f"by commas: {','.join(measures(_MINUTES))} (all)")
     add("--out", type=Path, help="journal: a run that is cut off goes on where it was")
     add("--retry", action="store_true", help="measure again what failed, as the journal has it")
     add("--report", action="store_true", help="measure nothing: print what the journal holds")
-    add("--plot", type=Path, help="draw the time to the first token against the age of a session, .png or .svg")
     add("--limit", type=_positive, help=f"seconds after which a measurement is given up ({_GPU_LIMIT_S} on a GPU)")
     return parser
 
@@ -121,6 +122,14 @@ def _positive(text: str) -> int:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(_positive, text.split(",")))
+
+
+def _graphs(text: str) -> tuple[Graphs, ...]:
+    known: dict[str, Graphs] = {mode: mode for mode in get_args(Graphs)}
+    try:
+        return tuple(known[mode] for mode in text.split(","))
+    except KeyError as error:
+        raise argparse.ArgumentTypeError(f"there is no {error}: choose from {', '.join(known)}") from error
 
 
 def _names(text: str) -> tuple[str, ...]:

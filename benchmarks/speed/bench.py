@@ -1,22 +1,20 @@
-"""What all measurements share: a model, a minute of stream, sessions, a question, a stopwatch."""
+"""What all measurements share: a model, a minute of stream, a question, a stopwatch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import count, islice
+from typing import Literal
 
 import numpy as np
 
 from benchmarks.quality.papers import media
-from benchmarks.speed.fill import fill_quickly
 from benchmarks.speed.floors import Costs, Rates, Work
-from benchmarks.speed.seams import between_halves
+from benchmarks.speed.served import Served
 from benchmarks.speed.shapes import SHAPES
 from benchmarks.speed.stopwatch import Stopwatch, Times
 from nano_omni.world import make_script
-from pruner import Ask, Conversation, EncodedWindow, LiveModel, RawWindow, Turn
+from pruner import EncodedWindow, LiveModel, LiveOptions, RawWindow
 from pruner.encoder import HearingState, WindowEncoder
 from pruner.families.mel import SAMPLE_RATE
 from pruner.families.omni import OmniModel
@@ -24,10 +22,12 @@ from pruner.families.prompt import Prompt
 from pruner.oneshot import Prompted, assemble
 from pruner.policies import Everything
 
-__all__ = ["WINDOWS", "Bench", "Row", "Setting"]
+__all__ = ["WINDOWS", "Bench", "Graphs", "Row", "Setting", "noise", "words"]
 
 WINDOWS = 30
 """The minute."""
+Graphs = Literal["auto", "on", "off"]
+
 _SEED = 8_200_000
 _QUESTION = "What did you see before the red circle?"
 _QUESTION_TOKENS = 64
@@ -73,6 +73,7 @@ class Setting:
         retention: of the one-shot form.
         sessions: how many at once, for each throughput that is measured.
         quick: whether long pasts are made without running the decoder (see `fill`).
+        graphs: each a `LiveOptions.graphs`; rows of the first have targets, the others stand beside them.
     """
 
     name: str
@@ -81,28 +82,34 @@ class Setting:
     retention: float
     sessions: tuple[int, ...]
     quick: bool
+    graphs: tuple[Graphs, ...] = ("auto",)
 
 
 class Bench:
     """A model and a minute of stream: of the scene world for a trained model, of noise for a random one.
 
     Attributes:
-        omni, live: the model, and as it serves conversations.
+        omni: the model.
+        served: the same as it serves conversations, in each way that is asked for.
         shape: sizes of a random model; None for a checkpoint.
         question: 64 tokens for a random model.
-        raw, patch: the minute's windows, and the second that is still to be encoded when somebody asks.
+        raw: the minute's windows.
         rates: what the device reaches; measured first.
     """
 
     def __init__(self, omni: OmniModel, setting: Setting) -> None:
         self.setting, self.shape = setting, SHAPES.get(setting.name)
         self.omni, self.question = _fitted(omni) if self.shape else (omni, _QUESTION)
-        self.live = LiveModel(self.omni)
         self.watch = Stopwatch(omni.stack.device, setting.repeats)
         self.costs = Costs(omni)
         self.rates: Rates | None = None
         self.raw = noise(omni, WINDOWS) if self.shape else media([make_script(_SEED, WINDOWS)], "cpu")[0]
-        self.patch = _first_second(self.raw[0])
+        self.served = tuple(self._serve(graphs) for graphs in setting.graphs)
+
+    @property
+    def first(self) -> Served:
+        """The way of serving whose rows have targets."""
+        return self.served[0]
 
     @cached_property
     def encoded(self) -> list[EncodedWindow]:
@@ -119,47 +126,18 @@ class Bench:
         """Milliseconds that it takes at least; None as long as the rates are unknown."""
         return None if self.rates is None else work.floor_ms(self.rates)
 
-    def stream(self, windows: int, *, first: int = 0) -> Iterator[EncodedWindow]:
-        """Encoded windows of a session: the minute again and again, its time going on."""
-        for number in islice(count(first), windows):
-            yield replace(self.encoded[number % WINDOWS], start=2.0 * number)
-
-    def open(self, windows: int = 0, *, quick: bool | None = None) -> Conversation:
-        """A session at the budget with a past of some windows."""
-        conversation = self.live.open(budget=self.setting.budget)
-        if self.setting.quick if quick is None else quick:
-            fill_quickly(conversation, self.stream(windows))
-        else:
-            for window in self.stream(windows):
-                self.live.fuse([(conversation, window)])
-        return conversation
-
-    def ask(self, conversation: Conversation) -> dict[str, float]:
-        """Milliseconds from a known question to its first token, by part; then everything is taken back.
-
-        The last second is encoded and fused before: that is part of it. Whatever had to leave a full memory for it
-        stays away.
-        """
-        before = conversation.here()
-        laps = self.watch.laps()
-        encoded = self.live.encode([(conversation, self.patch)])
-        laps.mark("encode_ms")
-        self.live.fuse([(conversation, encoded[0])])
-        laps.mark("fuse_ms")
-        with between_halves(self.live, lambda: laps.mark("question_ms")):
-            turn = self.guide(conversation)
-        laps.mark("guide_ms")
-        self.live.step([turn])
-        laps.mark("first_step_ms")
-        spent = dict(laps.done())
-        self.live.commit(turn, published=0)
-        if conversation.store.epoch == before.mark.epoch:
-            conversation.retract(before)
-        return spent
-
-    def guide(self, conversation: Conversation) -> Turn:
-        """Ask the question."""
-        return self.live.guide([Ask(conversation, self.question)])[0]
+    def _serve(self, graphs: Graphs) -> Served:
+        setting = self.setting
+        return Served(
+            LiveModel(self.omni, LiveOptions(graphs=graphs)),
+            suffix="" if graphs == setting.graphs[0] else f" (graphs {graphs})",
+            watch=self.watch,
+            encoded=lambda: self.encoded,
+            patch=_first_second(self.raw[0]),
+            question=self.question,
+            budget=setting.budget,
+            quick=setting.quick,
+        )
 
 
 def noise(omni: OmniModel, windows: int, seed: int = 0) -> list[RawWindow]:

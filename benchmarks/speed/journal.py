@@ -27,6 +27,7 @@ class Entry:
         failed: why there are none; None where there are.
         seconds: how long it took, warming up included.
         at: when it ended.
+        hardware: on which it was measured.
         clocks: of the GPU just after it, as nvidia-smi tells them.
     """
 
@@ -36,6 +37,7 @@ class Entry:
     failed: str | None = None
     seconds: float = 0.0
     at: str = ""
+    hardware: str = ""
     clocks: str | None = None
 
 

@@ -59,7 +59,11 @@ def as_json(journal: Journal) -> dict[str, Any]:
         ]
     clocks = {f"{m} {entry.measure}": entry.clocks for m in journal.models for entry in _entries(journal, m)}
     known = {name: told for name, told in clocks.items() if told is not None}
-    return {"bench": "speed", "rows": rows, "ratios": reached, "failed": failed, "clocks": known} | journal.run
+    found = {"bench": "speed", "rows": rows, "ratios": reached, "failed": failed, "clocks": known}
+    hosts = sorted({entry.hardware for model in journal.models for entry in _entries(journal, model)})
+    weights = {told["weights"] for told in journal.run.get("models", {}).values()}
+    when = max((row["at"] for row in [*rows, *failed]), default="")
+    return found | {"measured_on": hosts, "weights": ", ".join(sorted(weights)), "date": when} | journal.run
 
 
 def _entries(journal: Journal, model: str) -> list[Entry]:

@@ -9,7 +9,7 @@ from pruner import LiveModel
 from pruner.decoder import Guided
 from pruner.deep import DeepPass
 
-__all__ = ["between_halves"]
+__all__ = ["between_halves", "replayed", "unrecorded"]
 
 
 @contextmanager
@@ -27,3 +27,15 @@ def between_halves(live: LiveModel, call: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         del decoder._deepen
+
+
+def unrecorded(live: LiveModel) -> LiveModel:
+    """Has passes in fixed shapes run as they are, graphs or not."""
+    assert live._pool is not None, "it runs passes in fixed shapes"
+    live._pool.capture = False
+    return live
+
+
+def replayed(live: LiveModel) -> int:
+    """How many passes ran as a graph."""
+    return 0 if live._pool is None else live._pool.replayed

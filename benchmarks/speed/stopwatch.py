@@ -1,4 +1,8 @@
-"""Milliseconds by the device's own clock: CUDA events on a GPU, the performance counter elsewhere."""
+"""Milliseconds by the device's own clock: CUDA events on a GPU, the performance counter elsewhere.
+
+What ends on the host, such as a token that was read, ends by the host's clock: the device may have been given further
+work by then, which an event would wait for.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,10 @@ from typing import Any
 
 import torch
 
-__all__ = ["Laps", "Stopwatch", "Times", "clocks"]
+__all__ = ["WARM", "Laps", "Stopwatch", "Times", "clocks"]
 
+WARM = 4
+"""Calls on a GPU that do not count: libraries set themselves up, and graphs are recorded by the third at the latest."""
 _QUERY = "clocks.sm,clocks.mem,temperature.gpu,power.draw"
 
 
@@ -38,24 +44,33 @@ class Laps:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._names: list[str] = []
+        self._marks: list[tuple[str, Any]] = []
         _settle(device)
-        self._moments = [self._now()]
+        self._began, self._start = time.perf_counter(), self._now()
 
     def mark(self, name: str) -> None:
-        """Something that is called `name` is done, or on its way to be."""
-        self._names.append(name)
-        self._moments.append(self._now())
+        """The device has been told to do something that is called `name`; it counts until it is done."""
+        self._marks.append((name, self._now()))
+
+    def read(self, name: str) -> None:
+        """Something that is called `name` is on the host now."""
+        self._marks.append((name, time.perf_counter()))
 
     def done(self) -> list[tuple[str, float]]:
-        """What took how many milliseconds, in order. Waits for the device."""
+        """What took how many milliseconds after the one before it, in order. Waits for the device."""
         _settle(self._device)
-        pairs = zip(self._moments, self._moments[1:], strict=False)
-        if self._device.type == "cuda":
-            spans = [before.elapsed_time(after) for before, after in pairs]
-        else:
-            spans = [1e3 * (after - before) for before, after in pairs]
-        return list(zip(self._names, spans, strict=True))
+        found, before = [], 0.0
+        for name, moment in self._marks:
+            at = self._since_start(moment)
+            found.append((name, at - before))
+            before = at
+        return found
+
+    def _since_start(self, moment: Any) -> float:
+        if isinstance(moment, float):
+            return 1e3 * (moment - self._began)
+        span: float = self._start.elapsed_time(moment)
+        return span
 
     def _now(self) -> Any:
         if self._device.type != "cuda":
@@ -70,7 +85,7 @@ class Stopwatch:
 
     Args:
         device: where the work is done.
-        repeats: how often each thing is timed, after once that does not count.
+        repeats: how often each thing is timed, after some times that do not count.
     """
 
     def __init__(self, device: torch.device, repeats: int) -> None:
@@ -88,9 +103,14 @@ class Stopwatch:
         return laps.done()[0][1]
 
     def typical(self, call: Callable[[], object], *, repeats: int | None = None) -> Times:
-        """After one call that does not count."""
-        call()
+        """After calls that do not count."""
+        self.warm(call)
         return Times.of([self.once(call) for _ in range(repeats or self.repeats)])
+
+    def warm(self, call: Callable[[], object]) -> None:
+        """Calls that do not count; on a CPU one is enough."""
+        for _ in range(WARM if self.device.type == "cuda" else 1):
+            call()
 
 
 def clocks(device: torch.device) -> str | None:

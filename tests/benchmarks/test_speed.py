@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+import benchmarks.plots.__main__ as plots
 import benchmarks.speed.__main__ as speed
 from benchmarks.report import table
 from benchmarks.speed.arguments import parse
@@ -17,8 +18,7 @@ from benchmarks.speed.bench import Bench, Row, Setting, words
 from benchmarks.speed.floors import Costs, Rates, Work
 from benchmarks.speed.journal import Entry, Journal, JournalError
 from benchmarks.speed.measures import age, generate, measures, prefill
-from benchmarks.speed.plot import draw
-from benchmarks.speed.report import as_text
+from benchmarks.speed.report import as_json, as_text
 from benchmarks.speed.shapes import SHAPES, build
 from benchmarks.speed.stock import Stock
 from benchmarks.speed.stopwatch import Laps, Times
@@ -28,13 +28,14 @@ from pruner.oneshot import Decoding
 from pruner.policies import Everything
 
 CPU = torch.device("cpu")
-TINY = Setting("tiny", budget=300, repeats=1, retention=0.5, sessions=(1, 2), quick=True)
+TINY = Setting("tiny", budget=300, repeats=1, retention=0.5, sessions=(1, 2), quick=True, graphs=("on", "off"))
 
 
 def test_models_rows_and_ages_are_lists() -> None:
     chosen = parse(["--model", "7b,nano", "--rows", "memory,age-20", "--minutes", "20,60"])
     assert [one.name for one in chosen.settings] == ["7b", "nano"]
     assert [one.quick for one in chosen.settings] == [True, False]
+    assert [one.graphs for one in chosen.settings] == [("on", "off"), ("auto",)]
     assert (chosen.measures, chosen.minutes) == (("age-20", "memory"), (20, 60))  # in the benchmark's own order
     assert parse([]).measures == tuple(measures((1, 5, 20, 60)))
 
@@ -57,6 +58,7 @@ def test_a_gpu_measures_in_its_own_format_and_gives_up_in_time(monkeypatch: pyte
         ["--dtype", "int8"],
         ["--device", "abacus"],
         ["--device", "meta"],
+        ["--graphs", "on,maybe"],
         ["--report"],
     ],
 )
@@ -100,8 +102,9 @@ def test_the_floor_is_the_larger_of_arithmetic_and_traffic() -> None:
 
 def test_laps_are_told_in_order_and_sum_to_the_whole() -> None:
     laps = Laps(CPU)
-    for name in ("one", "two", "one"):
-        laps.mark(name)
+    laps.mark("one")
+    laps.read("two")
+    laps.mark("one")
     told = laps.done()
     assert [name for name, _ in told] == ["one", "two", "one"]
     assert all(ms >= 0 for _, ms in told)
@@ -171,16 +174,23 @@ def test_the_report_tells_spread_floor_parts_and_failures() -> None:
     assert "tiny: exact failed: ArithmeticError: not a number" in text
 
 
-def test_the_plot_has_a_bar_for_each_age(tmp_path: Path) -> None:
+def test_the_plot_has_a_bar_for_each_age(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parts: dict[str, float | str] = dict.fromkeys(age.PARTS, 2.0)
-    journal = Journal(None, {"hardware": "an abacus", "dtype": "float32", "models": {"tiny": {"budget": 300}}})
+    models = {"tiny": {"budget": 300, "weights": "random"}}
+    journal = Journal(None, {"hardware": "an abacus", "device": "cuda:0", "models": models})
     for minutes in (20, 1):
-        row = Row(f"first token at {minutes} min", 10.0, parts=parts)
-        journal.add(Entry("tiny", f"age-{minutes}", [row]))
-    draw(journal, tmp_path / "age.svg")
-    drawn = (tmp_path / "age.svg").read_text(encoding="utf-8")
-    assert drawn.index("<!-- 1 min -->") < drawn.index("<!-- 20 min -->")
-    assert "an abacus" in drawn
+        rows = [Row(f"first token at {minutes} min{suffix}", 10.0, parts=parts) for suffix in ("", " (graphs off)")]
+        journal.add(Entry("tiny", f"age-{minutes}", rows, at="2026-11-22T12:00:00+00:00"))
+    source = tmp_path / "speed.txt"
+    source.write_text(json.dumps(as_json(journal)), encoding="utf-8")
+    assert plots.main([str(source), "--into", str(tmp_path)]) == 0
+    path = tmp_path / "speed-tiny-cuda-age.svg"
+    assert capsys.readouterr().out.strip() == str(path)
+    drawn = path.read_text(encoding="utf-8")
+    assert drawn.index(">1 min<") < drawn.index(">20 min<")
+    assert "2026-11-22, an abacus, weights random" in drawn
+    source.write_text(json.dumps(as_json(Journal(None, {"models": models, "device": "cpu"}))), encoding="utf-8")
+    assert plots.main([str(source), "--into", str(tmp_path)]) == 1
 
 
 # With models.
@@ -214,7 +224,7 @@ def test_the_stock_prefill_is_the_same_computation_as_ours(bench: Bench) -> None
 @pytest.mark.default
 @pytest.mark.parametrize("windows", [3, 40])
 def test_a_quick_past_has_the_sizes_of_a_fused_one(bench: Bench, windows: int) -> None:
-    quick, fused = (bench.open(windows, quick=quick) for quick in (True, False))
+    quick, fused = (bench.first.open(windows, quick=quick) for quick in (True, False))
     assert quick.report() == fused.report()
     assert (quick.store.length, quick.store.epoch) == (fused.store.length, fused.store.epoch)
     assert quick.store.rows.position.max() == fused.store.rows.position.max()
@@ -223,10 +233,12 @@ def test_a_quick_past_has_the_sizes_of_a_fused_one(bench: Bench, windows: int) -
 
 
 @pytest.mark.default
-def test_asking_leaves_a_session_as_it_was(bench: Bench) -> None:
-    conversation = bench.open(2)
+@pytest.mark.parametrize("way", [0, 1])
+def test_asking_leaves_a_session_as_it_was(bench: Bench, way: int) -> None:
+    served = bench.served[way]
+    conversation = served.open(2)
     before = conversation.report()
-    spent = bench.ask(conversation)
+    spent = served.ask(conversation)
     assert list(spent) == list(age.PARTS)
     assert all(ms > 0 for ms in spent.values())
     assert conversation.report() == before
@@ -257,16 +269,19 @@ def test_one_command_measures_every_row_and_goes_on_where_it_was(
     monkeypatch.setattr("benchmarks.speed.measures.age.WINDOWS", 2)  # minutes of two windows
     status, found, err = _run(capsys, *command)
     assert (status, found["failed"], found["device"]) == (0, [], "cpu")
+    assert found["measured_on"] == [found["hardware"]]
     rows = {row["name"]: row for row in found["rows"]}
+    assert rows.pop("graphs against the same passes, largest difference")["value"] == 0
     assert all(row["value"] > 0 for row in rows.values())
     assert all(rows[name]["floor"] > 0 for name in (prefill.STOCK, "live: guide", generate.STEP))
     errors = [row["value"] for name, row in rows.items() if name.startswith("relative error")]
-    assert len(errors) == 6
+    assert len(errors) == 7
     assert max(errors) < 1e-5
     assert rows["survivors shared with the reference, last layer"]["value"] == 1
     assert rows["session bytes, measured ÷ computed"]["value"] <= 1.05
     parts = rows["first token at 1 min"]["parts"]
     assert [parts[name] for name in age.PARTS] == [rows[name]["value"] for name in age.PARTS.values()]
+    assert {"decode step at the minute (graphs off)", "windows a second (graphs off)"} <= set(rows)
     assert len(found["ratios"]) == 9
     assert err.count("tiny ") == len(measures((1, 2, 5, 60)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.speed.bench import WINDOWS, Bench, Row
 from benchmarks.speed.floors import Work
+from benchmarks.speed.served import Served
 from benchmarks.speed.stopwatch import Times
 from pruner import Conversation
 
@@ -28,47 +29,46 @@ class Aged:
 
     def __call__(self, bench: Bench) -> list[Row]:
         """Windows came as they come (or see `fill`), then the session is asked again and again."""
-        conversation = bench.open(self._minutes * WINDOWS)
-        bench.ask(conversation)
-        spent = [bench.ask(conversation) for _ in range(bench.setting.repeats)]
+        served = bench.served if self._minutes == COLD else bench.served[:1]
+        return [row for one in served for row in self._rows(bench, one)]
+
+    def _rows(self, bench: Bench, served: Served) -> list[Row]:
+        conversation = served.open(self._minutes * WINDOWS)
+        bench.watch.warm(lambda: served.ask(conversation))
+        spent = [served.ask(conversation) for _ in range(bench.setting.repeats)]
         parts = {name: Times.of([one[name] for one in spent]) for name in PARTS}
-        report = conversation.report()
         total = Times.of([sum(one.values()) for one in spent])
-        floors = _floors(bench, conversation)
+        report, floors = conversation.report(), _floors(bench, served, conversation)
         conversation.close()
-        held: dict[str, float | str] = {
-            "tokens": report.store_tokens,
-            "text_rows": report.text_tokens,
-            "coverage": round(report.coverage, 4),
-            "past": "quick" if bench.setting.quick else "fused",
-        }
-        medians = {name: times.median for name, times in parts.items()}
-        whole = sum((work for work in floors.values()), Work(0, 0))
-        found = [Row.timed(TOTAL.format(self._minutes), total, floor=bench.floor(whole), **medians, **held)]
+        told: dict[str, float | str] = {name: times.median for name, times in parts.items()}
+        told |= {"tokens": report.store_tokens, "text_rows": report.text_tokens, "coverage": round(report.coverage, 4)}
+        told["past"] = "quick" if bench.setting.quick else "fused"
+        whole = sum(floors.values(), Work(0, 0))
+        name = TOTAL.format(self._minutes) + served.suffix
+        found = [Row.timed(name, total, floor=bench.floor(whole), **told)]
         if self._minutes == COLD:
-            found += [
-                Row.timed(PARTS[name], times, floor=bench.floor(floors[name]) if name in floors else None)
-                for name, times in parts.items()
-            ]
+            for part, times in parts.items():
+                floor = bench.floor(floors[part]) if part in floors else None
+                found.append(Row.timed(PARTS[part] + served.suffix, times, floor=floor))
         return found
 
 
-def _floors(bench: Bench, conversation: Conversation) -> dict[str, Work]:
+def _floors(bench: Bench, served: Served, conversation: Conversation) -> dict[str, Work]:
     """Work of the parts, from the rows that they really have."""
     facts, costs, store = bench.omni.facts, bench.costs, conversation.store
     question = len(bench.omni.prompt.question(bench.question)) + len(bench.omni.prompt.header)
     past, media = store.length, store.media
-    options = bench.live.options.turn
+    options = served.live.options.turn
     drops = options.solved(facts.layers, facts.fusion_depth, media, store.raw_tokens).drops(media)
     alive, rows = [], past + question
     for layer in range(facts.fusion_depth, facts.layers):
         rows -= drops[layer - 1]
         alive.append(rows)
-    # the last layer is run for one row, but the keys and values of all
-    patch = len(bench.encoded[0].saliency if bench.encoded[0].saliency is not None else ()) // 2
+    sound = round(0.7 * facts.audio_rate)
     return {
         "encode_ms": costs.seen(1) + costs.heard(1),
-        "fuse_ms": costs.layers(facts.fusion_depth, facts.video_rate + round(0.7 * patch), past),
+        "fuse_ms": costs.layers(facts.fusion_depth, facts.video_rate + sound, past),
         "question_ms": costs.layers(facts.fusion_depth, question, past),
+        # the last layer is run for one row, but needs the keys and values of all
         "guide_ms": costs.deep(alive[:-1]) + costs.layers(1, 1, alive[-1]) + costs.head(),
     }

@@ -1,35 +1,30 @@
-"""The towers, transformers' and ours, over a window alone and over the minute at once."""
+"""The towers over the minute at once, transformers' and ours, and transformers' over a window alone.
+
+Ours over a window alone is a row of `window`, as it is served.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from benchmarks.speed.bench import WINDOWS, Bench, Row
 from benchmarks.speed.stock import Stock
-from pruner import RawWindow
 from pruner.encoder import HearingState, WindowEncoder
 
 STOCK = "stock {} encoder, {}"
-OURS = "encoders, {}"
 MINUTE, ALONE = f"{WINDOWS} windows", "a window alone"
+OURS = f"encoders, {MINUTE} of as many streams"
 
 
 def rows(bench: Bench) -> list[Row]:
     """Ours encodes both modalities of a window together, the mel spectrogram and the scaling of pictures included."""
-    encoder, found = WindowEncoder(bench.omni), []
+    found, seconds = [], bench.omni.facts.window_seconds
     for windows, name in ((WINDOWS, MINUTE), (1, ALONE)):
-        raw = bench.raw[:windows]
-        stock, seconds = Stock(bench.omni, raw), bench.omni.facts.window_seconds
+        stock = Stock(bench.omni, bench.raw[:windows])
         seen, heard = bench.costs.seen(windows * seconds), bench.costs.heard(seconds, windows)
-        whole = bench.watch.typical(stock.see), bench.watch.typical(stock.hear)
-        found.append(Row.timed(STOCK.format("vision", name), whole[0], floor=bench.floor(seen)))
-        found.append(Row.timed(STOCK.format("audio", name), whole[1], floor=bench.floor(heard)))
-        ours = bench.watch.typical(_encoding(encoder, raw))
-        found.append(Row.timed(OURS.format(name), ours, floor=bench.floor(seen + heard)))
-    return found
-
-
-def _encoding(encoder: WindowEncoder, raw: Sequence[RawWindow]) -> Callable[[], object]:
-    """As windows of as many streams that have been heard before."""
-    items = [(HearingState(), window) for window in raw]
-    return lambda: encoder.encode(items)
+        times = bench.watch.typical(stock.see), bench.watch.typical(stock.hear)
+        found.append(Row.timed(STOCK.format("vision", name), times[0], floor=bench.floor(seen)))
+        found.append(Row.timed(STOCK.format("audio", name), times[1], floor=bench.floor(heard)))
+    encoder = WindowEncoder(bench.omni)
+    items = [(HearingState(), window) for window in bench.raw]  # as of streams that were heard before
+    work = bench.costs.seen(WINDOWS * seconds) + bench.costs.heard(seconds, WINDOWS)
+    ours = bench.watch.typical(lambda: encoder.encode(items))
+    return [*found, Row.timed(OURS, ours, floor=bench.floor(work))]

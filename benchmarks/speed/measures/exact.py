@@ -11,17 +11,22 @@ import torch
 from torch import Tensor
 
 from benchmarks.speed.bench import Bench, Row, noise
+from benchmarks.speed.seams import replayed, unrecorded
 from benchmarks.speed.shapes import build, reduced
 from benchmarks.speed.stock import Stock
-from pruner import Ask, EncodedWindow, LiveModel, Turn, TurnOptions
+from pruner import Ask, EncodedWindow, LiveModel, LiveOptions, Turn, TurnOptions
 from pruner.encoder import HearingState, WindowEncoder
 from pruner.families.omni import OmniModel
 from pruner.oneshot import Decoding, assemble
 from pruner.policies import Everything
 
 ERROR = "relative error, {}"
-_WINDOWS = 6
-_WHOLE = TurnOptions(deep_share=1.0, max_tokens=4)
+_WINDOWS, _TOKEN = 6, 300
+_COURSES = 3
+"""Sessions after which all passes have run as graphs: first as they are, then recorded, then replayed."""
+_WHOLE = TurnOptions(deep_share=1.0, max_tokens=8)
+_EAGER = LiveOptions(graphs="off")
+REPLAY = "graphs against the same passes, largest difference"
 
 
 def rows(bench: Bench) -> list[Row]:
@@ -40,13 +45,17 @@ def rows(bench: Bench) -> list[Row]:
     thinker = copy.deepcopy(ours.thinker).double()
     reference = OmniModel(thinker, ours.facts, ours.prompt)
     found = _towers(ours, reference, seed) | _decoder(ours, reference, seed, bench.question)
-    live = _Pair(LiveModel(ours), LiveModel(reference), _windows(ours, seed), bench.question)
+    windows = _windows(ours, seed)
+    live = _Pair(LiveModel(ours, _EAGER), LiveModel(reference, _EAGER), windows, bench.question)
     found |= live.errors()
+    recorded, apart = _graphs(ours, windows, bench.question)
+    found["fixed passes against eager"] = apart
     told: dict[str, float | str] = {"seed": seed, "layers": ours.stack.layers, "format": str(dtype).split(".")[-1]}
     if bad := [name for name, value in found.items() if not value < float("inf")]:
         raise ArithmeticError(f"{', '.join(bad)}: not a number")
     shared = Row("survivors shared with the reference, last layer", live.shared(), "", parts=dict(told))
-    return [*(Row(ERROR.format(name), value, "", parts=dict(told)) for name, value in found.items()), shared]
+    errors = [Row(ERROR.format(name), value, "", parts=dict(told)) for name, value in found.items()]
+    return [*errors, shared, Row(REPLAY, recorded, "", parts=dict(told))]
 
 
 def _towers(ours: OmniModel, reference: OmniModel, seed: int) -> dict[str, float]:
@@ -109,6 +118,42 @@ class _Pair:
     def _retract(self, turns: Sequence[Turn]) -> None:
         for model, turn in zip(self._models, turns, strict=True):
             model.commit(turn, published=0)
+
+
+def _graphs(ours: OmniModel, windows: Sequence[EncodedWindow], question: str) -> tuple[float, float]:
+    """Largest difference between graphs and the same passes unrecorded, and relative error of these against eager ones.
+
+    Raises:
+        RuntimeError: nothing ran as a graph where everything should have.
+    """
+    graphs = LiveModel(ours, LiveOptions(graphs="on"))
+    plain = unrecorded(LiveModel(ours, LiveOptions(graphs="on")))
+    for _ in range(_COURSES):
+        found = _course(graphs, windows, question)
+    if ours.stack.device.type == "cuda" and not replayed(graphs):
+        raise RuntimeError("no pass was replayed as a graph")
+    same, eager = _course(plain, windows, question), _course(LiveModel(ours, _EAGER), windows, question)
+    return float((found - same).abs().max()), _error(same, eager.double())
+
+
+def _course(live: LiveModel, windows: Sequence[EncodedWindow], question: str) -> Tensor:
+    """Everything that comes of a session: fused states, guided logits, and those after one more token, flat.
+
+    The token is the same whatever the logits before it say.
+    """
+    conversation = live.open(budget=sum(one.seen.total for one in windows))
+    for window in windows:
+        live.fuse([(conversation, window)])
+    fused = conversation.store.hidden[: conversation.store.length].clone()
+    (turn,) = live.guide([Ask(conversation, question, _WHOLE)])
+    guided = turn.logits
+    turn.logits = torch.zeros_like(guided).index_fill_(0, torch.tensor([_TOKEN], device=guided.device), 1)
+    for _ in range(2):
+        live.step([turn])
+    found = torch.cat([fused.flatten(), guided, turn.logits])
+    live.commit(turn, published=0)
+    conversation.close()
+    return found
 
 
 def _windows(omni: OmniModel, seed: int) -> list[EncodedWindow]:

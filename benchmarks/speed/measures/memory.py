@@ -16,19 +16,20 @@ _TOKENS = 8
 
 
 def rows(bench: Bench) -> list[Row]:
-    """A full memory and an open turn, after another session has come and gone.
+    """A full memory and an open turn, after other sessions have come and gone.
 
-    On a GPU, what its allocator gave out since the session was opened; beside it what passes took for a moment, which
-    belongs to the batch that runs and not to a session. Elsewhere every tensor that came to be since.
+    On a GPU, what its allocator gave out since the session was opened; elsewhere every tensor that came to be since.
+    Beside it what all sessions share, as computed, and what passes took for a moment, which is the running batch's.
     """
-    _session(bench).conversation.close()
+    bench.watch.warm(lambda: _session(bench).conversation.close())
     gc.collect()
     device = bench.watch.device
     before = _Held.now(device)
     opened = _session(bench)
     held = _Held.now(device)
-    measured, computed = held.since(before), bench.live.session_bytes(bench.setting.budget)
+    measured, computed = held.since(before), bench.first.live.session_bytes(bench.setting.budget)
     parts: dict[str, float | str] = {"measured_mib": measured / 2**20, "computed_mib": computed / 2**20}
+    parts["shared_mib"] = bench.first.live.shared_bytes(bench.setting.budget) / 2**20
     if device.type == "cuda":
         parts["passing_mib"] = (opened.peak - held.allocated) / 2**20
     opened.conversation.close()
@@ -45,14 +46,15 @@ class _Opened:
 
 
 def _session(bench: Bench) -> _Opened:
-    conversation = bench.open(_PAST)
+    served = bench.first
+    conversation = served.open(_PAST)
     device = bench.watch.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    bench.live.fuse([(conversation, window) for window in bench.stream(1, first=_PAST)])
-    turn = bench.guide(conversation)
+    served.live.fuse([(conversation, window) for window in served.stream(1, first=_PAST)])
+    turn = served.guide(conversation)
     for _ in range(_TOKENS):
-        if bench.live.step([turn])[0].done:
+        if served.live.step([turn])[0].done:
             break
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
     return _Opened(conversation, turn, peak)

@@ -3,39 +3,45 @@
 from __future__ import annotations
 
 from benchmarks.speed.bench import WINDOWS, Bench, Row
+from benchmarks.speed.served import Served
 from benchmarks.speed.stopwatch import Times
 
 WINDOWS_A_SECOND = "windows a second"
 _PAIRS = 3
 """Pairs of windows that are timed: windows alternate in size."""
+_WARM = 2
 
 
 def rows(bench: Bench) -> list[Row]:
     """Encoded and fused in one batch of all sessions; the best number of sessions counts."""
-    found = {sessions: _milliseconds(bench, sessions) for sessions in bench.setting.sessions}
+    return [_row(bench, served) for served in bench.served]
+
+
+def _row(bench: Bench, served: Served) -> Row:
+    found = {sessions: _milliseconds(bench, served, sessions) for sessions in bench.setting.sessions}
     rates = {sessions: 1e3 * sessions / ms.median for sessions, ms in found.items()}
     best = max(rates, key=lambda sessions: rates[sessions])
     parts: dict[str, float | str] = {f"{sessions} at once": rate for sessions, rate in rates.items()}
-    seconds = bench.omni.facts.window_seconds
-    return [Row(WINDOWS_A_SECOND, rates[best], "1/s", parts=parts | {"sessions served": rates[best] * seconds})]
+    parts["sessions served"] = rates[best] * bench.omni.facts.window_seconds
+    return Row(WINDOWS_A_SECOND + served.suffix, rates[best], "1/s", parts=parts)
 
 
-def _milliseconds(bench: Bench, sessions: int) -> Times:
+def _milliseconds(bench: Bench, served: Served, sessions: int) -> Times:
     """Of one window of each session, mean of the two of a pair."""
     past = _full(bench)
-    conversations = [bench.open(past, quick=True) for _ in range(sessions)]
+    conversations = [served.open(past, quick=True) for _ in range(sessions)]
     took = []
-    for pair in range(1 + _PAIRS):
+    for pair in range(_WARM + _PAIRS):
         laps = bench.watch.laps()
         for half in range(2):
             raw = bench.raw[(2 * pair + half) % WINDOWS]
-            encoded = bench.live.encode([(one, raw) for one in conversations])
-            bench.live.fuse(list(zip(conversations, encoded, strict=True)))
+            encoded = served.live.encode([(one, raw) for one in conversations])
+            served.live.fuse(list(zip(conversations, encoded, strict=True)))
             laps.mark("window")
         took.append(sum(ms for _, ms in laps.done()) / 2)
     for one in conversations:
         one.close()
-    return Times.of(took[1:])
+    return Times.of(took[_WARM:])
 
 
 def _full(bench: Bench) -> int:
