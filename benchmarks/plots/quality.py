@@ -18,6 +18,8 @@ __all__ = ["draw"]
 _GIGA = 1e9
 _PANELS = 4
 _GREY = "0.5"
+_TICKS = [digit * 10.0**power for power in range(-3, 6) for digit in (1, 2, 5)]
+"""Of logarithmic axes: 3B and 7B models take thousands of GFLOP."""
 
 
 def draw(result: dict[str, Any], source: Path, into: Path) -> list[Path]:
@@ -44,8 +46,12 @@ def _flops(result: dict[str, Any], source: Path, path: Path) -> None:
         (panels[1], "flops_after_question", "all that does not need the question kept, in every layer"),
     ):
         panel.set_xscale("log")
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter("")
         panel.set_xlabel(f"GFLOP after the question; {what}")
         _accuracy(panel, result, key, 1 / _GIGA)
+        low, high = panel.get_xlim()
+        panel.set_xticks([tick for tick in _TICKS if low <= tick <= high])
     panels[0].set_title(_title(result))
     save(figure, path, about(result, source))
 

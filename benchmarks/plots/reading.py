@@ -39,4 +39,4 @@ def read(path: Path) -> list[dict[str, Any]]:
 def about(result: dict[str, Any], path: Path) -> str:
     """Below a plot: how it is made again, and where its numbers come from."""
     made = f"python -m benchmarks.plots {path}"
-    return f"{made}   |   {result['date'][:10]}, {result['hardware']}, weights {result['weights']}"
+    return f"{made}\n{result['date'][:10]}, {result['hardware']}, weights {result['weights']}"
