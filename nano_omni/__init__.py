@@ -22,7 +22,8 @@ class NanoFacts:
 
     `frame_size` is in pixels (square frames), `fps` in frames per second, `sample_rate` in Hz, `segment_windows` in
     windows of 2 s; `fusion_depth` is the first decoder layer after which audiovisual tokens may be dropped plus one;
-    `spoken_questions`: a question may be speech itself, which no training here teaches.
+    `spoken_questions`: a question may be speech itself, which no training here teaches. Position ids below
+    `position_limit` were trained; without it, as many as `max_windows_trained` windows take.
     """
 
     system_prompt: str = "You watch and hear a live stream. Answer briefly."
@@ -35,6 +36,7 @@ class NanoFacts:
     fusion_depth: int = 6
     max_windows_trained: int = 32
     spoken_questions: bool = False
+    position_limit: int | None = None
 
 
 def weights_dir() -> Path:

@@ -28,6 +28,13 @@ from nano_omni.world.script import make_script
 # The longest temporal period is 2π·θ^(15/32) position ids; at 25 ids a second, θ = 1e6 gives 163 s: 64 windows stay
 # distinct, where 1e5 would fold at 28.
 ROPE_THETA = 1e6
+WINDOWS = 64
+# 64 windows take 3,200 ids; the rest is for the text of turns. Well below the period of 4,087.
+POSITIONS = 3_600
+# Attention windows of 2 x 2 tokens, and one layer that sees the whole picture, as in Qwen2.5-Omni (windows of 4 x 4
+# tokens, every eighth layer whole): with all layers whole, every token learns to tell of every object, and none is
+# ever missed (docs/researchers.md).
+VISION_WINDOW = 56
 CORPUS_STREAMS = 400
 
 
@@ -61,8 +68,8 @@ def make_config(tokens: PreTrainedTokenizerFast, *, tiny: bool = False) -> Qwen2
             "intermediate_size": 128 if tiny else 512,
             "num_heads": tower_heads,
             "patch_size": 14,
-            "window_size": 168,
-            "fullatt_block_indexes": list(range(vision_layers)),
+            "window_size": VISION_WINDOW,
+            "fullatt_block_indexes": [vision_layers // 2],
             "out_hidden_size": hidden,
         },
         audio_config={
@@ -117,7 +124,7 @@ def corpus(streams: int = CORPUS_STREAMS) -> Iterator[str]:
     own words."""
     for seed in range(streams):
         yield f"system\n{NanoFacts().system_prompt}\nuser\nassistant\n"
-        script = make_script(seed, 8, "needle" if seed % 4 == 0 else "dense")
+        script = make_script(seed, 8, ("dense", "needle", "dense", "long")[seed % 4])
         for qa in questions(script, 16, Draws(seed), 24):
             yield qa.text
             yield qa.answer
@@ -129,7 +136,8 @@ def build(out: Path, *, seed: int = 0, tiny: bool = False, facts: NanoFacts | No
     config = make_config(tokens, tiny=tiny)
     model = Qwen2_5OmniThinkerForConditionalGeneration(config)
     initialise(model, seed)
-    default = NanoFacts(fusion_depth=config.text_config.num_hidden_layers // 2)
+    depth = config.text_config.num_hidden_layers // 2
+    default = NanoFacts(fusion_depth=depth, max_windows_trained=WINDOWS, position_limit=POSITIONS)
     save(model, tokens, out, facts or default)
 
 

@@ -31,6 +31,7 @@ from nano_omni.training.forward import Features, Thinker, preprocess
 from nano_omni.training.layout import NO_LABEL, Column
 from nano_omni.training.mix import Asked, Mix, StreamPlan, draw_script, draw_stream
 from nano_omni.training.rows import main_rows
+from nano_omni.training.sight import Depths
 from nano_omni.training.trainer import load
 from nano_omni.world.render import render
 from nano_omni.world.sound import synthesise
@@ -70,9 +71,11 @@ class Examiner:
         """The stream with all its questions."""
         room = 65_536
         layout = build_layout(self.chat, plan, room)
-        seconds = plan.shape.seconds
-        capacity = Capacity(seconds, seconds, seconds + 8, -(-len(layout.rows) // BLOCK) * BLOCK, len(layout.rows))
-        return Batcher(self.chat, Mix(), capacity, 0).assemble([plan])
+        seconds, layers = plan.shape.seconds, self.model.config.text_config.num_hidden_layers
+        tokens = -(-len(layout.rows) // BLOCK) * BLOCK
+        capacity = Capacity(seconds, seconds, seconds + 8, tokens, len(layout.rows), room)
+        depths = Depths(layers, self.facts.fusion_depth)
+        return Batcher(self.chat, Mix(), capacity, 0, depths).assemble([plan])
 
     @torch.no_grad()
     def answers(self, plan: StreamPlan) -> list[tuple[Asked, str]]:

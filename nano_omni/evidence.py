@@ -26,7 +26,7 @@ from nano_omni import weights_dir
 from nano_omni.evaluate import Examiner
 from nano_omni.training.augment import CLEAN
 from nano_omni.training.batch import Batch
-from nano_omni.training.decoder import decode, text_rotary
+from nano_omni.training.decoder import Layer, decode
 from nano_omni.training.forward import Features, preprocess
 from nano_omni.training.layout import AUDIO, IDS_PER_SECOND, NO_LABEL, PATCH_TOKENS, TEXT, VIDEO, Column, StreamShape
 from nano_omni.training.mix import Asked, StreamPlan
@@ -151,10 +151,10 @@ class Prober(Examiner):
 
     def _right(self, rows: Tensor, features: Features) -> bool:
         embeds, positions = self.thinker.embed(rows, features)
-        rope = self.model.config.text_config.rope_parameters
-        cos, sin = text_rotary(positions, rope["rope_theta"], rope["mrope_section"])
+        angles = self.thinker.angles(positions)
         seen = torch.ones(len(rows), len(rows), dtype=torch.bool, device=rows.device).tril()
-        hidden = decode(self.thinker.text, embeds, cos, sin, [seen] * len(self.thinker.text.layers))
+        layer = Layer(seen, angles, (angles,))
+        hidden = decode(self.thinker.text, embeds, [layer] * len(self.thinker.text.layers))
         labels = rows[:, Column.LABEL]
         told = labels != NO_LABEL
         logits: Tensor = self.model.lm_head(hidden[told])

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nano_omni.training.chat import Chat
-from nano_omni.training.layout import AUDIO, NO_LABEL, TEXT, VIDEO, Column, Layout, LayoutBuilder, StreamShape, Turn
+from nano_omni.training.layout import AUDIO, NO_LABEL, VIDEO, Column, Layout, LayoutBuilder, StreamShape, Turn
 from nano_omni.training.mix import Mix, StreamPlan, draw_scripts, draw_stream
-from nano_omni.training.targets import VIEW_FACTS, sound_targets, view_targets
+from nano_omni.training.sight import Depths, Sight, SightBuilder
+from nano_omni.training.targets import sound_targets, view_targets
+from nano_omni.world.entities import Script
 from nano_omni.world.pack import Packed, pack
 
 BLOCK = 128
-DROP_GROUPS = 3  # the deep half's layers share three keep ratios
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,10 @@ class Capacity:
 
     seconds: int = 1024  # of video
     long_windows: int = 512  # of 2 s of sound
-    short_windows: int = 768  # of 1 s
-    tokens: int = 81_920
-    labels: int = 16_384
+    short_windows: int = 1024  # of 1 s
+    tokens: int = 114_688
+    labels: int = 24_576
+    ids: int = 262_144  # position ids of all streams together
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,14 @@ class Batch:
     scripts: Packed
     rows: Tensor  # int32 [N, Column.COUNT]; `source` and the index columns are those of the whole batch
     first: Tensor  # int32 [N], where the token's stream begins
-    luck: Tensor  # float32 [N]
-    phase: Tensor  # float32 [N]
-    shares: Tensor  # float32 [DROP_GROUPS, N]
+    sight: Sight
     anchors: Tensor  # int64 [seconds]
     long: Tensor  # int32 [long_windows, 3]: stream (-1: unused), first second, trunk windows before it
     short: Tensor  # int32 [short_windows, 3]
     trunk: Tensor  # bool [long_windows + short_windows]: a window of the conversation itself, not of a slot
     compressed: Tensor  # bool [long_windows + short_windows]
     labels: Tensor  # int32 [labels, 2]: token index (-1: unused) and the token it must predict
-    views: Tensor  # uint8 [seconds, VIEW_FACTS]
+    views: Tensor  # uint8 [seconds, 36, 3]
     sounds: Tensor  # uint8 [streams, 25 * seconds of a stream]
     slots: list[tuple[int, int, object]]  # first token, past the last, tag
 
@@ -58,6 +58,7 @@ class Batch:
         for name, value in moved.items():
             if isinstance(value, Tensor):
                 moved[name] = value.to(device, non_blocking=True)
+        moved["sight"] = self.sight.to(device)
         return Batch(**moved | {"scripts": self.scripts.to(device, non_blocking=True)})
 
     def pin_memory(self) -> Batch:
@@ -66,7 +67,20 @@ class Batch:
         for name, value in moved.items():
             if isinstance(value, Tensor):
                 moved[name] = value.pin_memory()
-        return Batch(**moved)
+        return Batch(**moved | {"sight": self.sight.pin_memory()})
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the towers are to see and hear of a stream: uint8 [seconds, 36, 3] and uint8 [25 * seconds]."""
+
+    views: NDArray[np.uint8]
+    sounds: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, script: Script) -> Facts:
+        """Facts of a script."""
+        return cls(view_targets(script), sound_targets(script))
 
 
 def build_layout(chat: Chat, plan: StreamPlan, room: int) -> Layout:
@@ -90,21 +104,25 @@ def build_layout(chat: Chat, plan: StreamPlan, room: int) -> Layout:
 class Batcher:
     """Endless batches for one loader process, `uses` in a row about the same scenes with other questions."""
 
-    def __init__(self, chat: Chat, mix: Mix, capacity: Capacity, seed: int | Sequence[int], uses: int = 1) -> None:
-        self._chat, self._mix, self._capacity, self._uses = chat, mix, capacity, uses
+    def __init__(
+        self, chat: Chat, mix: Mix, capacity: Capacity, seed: int | Sequence[int], depths: Depths, uses: int = 1
+    ) -> None:
+        self._chat, self._mix, self._capacity, self._uses, self._depths = chat, mix, capacity, uses, depths
         self._random = np.random.default_rng(seed)
 
     def __iter__(self) -> Iterator[list[Batch]]:
         while True:
             scripts = draw_scripts(self._mix, self._capacity.seconds // 2, self._random)
+            facts = [Facts.of(script) for script in scripts]
             yield [
-                self.assemble([draw_stream(self._mix, script, self._random) for script in scripts])
+                self.assemble([draw_stream(self._mix, script, self._random) for script in scripts], facts)
                 for _ in range(self._uses)
             ]
 
-    def assemble(self, plans: Sequence[StreamPlan]) -> Batch:
-        """Pack streams of one length; they share the token capacity evenly."""
+    def assemble(self, plans: Sequence[StreamPlan], facts: Sequence[Facts] | None = None) -> Batch:
+        """Pack streams of one length; they share the token capacity evenly. `facts` of the streams, if known."""
         capacity, random = self._capacity, self._random
+        facts = [Facts.of(plan.script) for plan in plans] if facts is None else facts
         room = capacity.tokens // len(plans) // BLOCK * BLOCK
         layouts = [build_layout(self._chat, plan, room) for plan in plans]
         seconds = plans[0].shape.seconds
@@ -112,7 +130,7 @@ class Batcher:
         rows[:, Column.LABEL] = NO_LABEL
         rows[:, Column.OWN] = np.arange(capacity.tokens)
         first = np.repeat(np.arange(capacity.tokens // BLOCK, dtype=np.int32) * BLOCK, BLOCK)
-        drops = _Drops(capacity.tokens, random)
+        sight = SightBuilder(capacity.tokens, capacity.ids, self._depths, random)
         media = _Media(capacity)
         anchors = np.arange(capacity.seconds)
         slots: list[tuple[int, int, object]] = []
@@ -122,7 +140,8 @@ class Batcher:
             end = start + -(-used // BLOCK) * BLOCK
             first[start:end] = start
             here = rows[start : start + used]
-            here[:] = made.rows
+            here[:] = made.rows[:, : Column.COUNT]
+            sight.add(plan.loss, start, made, here)
             here[:, Column.OWN] += start
             here[:, Column.LIMIT] += np.where(here[:, Column.LIMIT] > 0, start, 0)
             audio_rows = media.add(stream, made, plan.shape)
@@ -131,19 +150,15 @@ class Batcher:
             heard = kind == AUDIO
             source[heard] = audio_rows[source[heard]]
             anchors[stream * seconds : (stream + 1) * seconds] = made.anchors + stream * seconds
-            drops.add(plan, start, used, made)
             slots += [(start + a, start + b, tag) for a, b, tag in made.slots]
             start = end
-        drops.luck[rows[:, Column.KIND] == TEXT] = -1.0
-        views = np.zeros((capacity.seconds, VIEW_FACTS), dtype=np.uint8)
-        views[: len(plans) * seconds] = np.concatenate([view_targets(plan.script) for plan in plans])
+        views = np.zeros((capacity.seconds, *facts[0].views.shape[1:]), dtype=np.uint8)
+        views[: len(plans) * seconds] = np.concatenate([fact.views for fact in facts])
         return Batch(
             scripts=pack([plan.script for plan in plans]),
             rows=torch.from_numpy(rows),
             first=torch.from_numpy(first),
-            luck=torch.from_numpy(drops.luck),
-            phase=torch.from_numpy(drops.phase),
-            shares=torch.from_numpy(drops.shares),
+            sight=sight.finish(),
             anchors=torch.from_numpy(anchors),
             long=torch.from_numpy(media.long),
             short=torch.from_numpy(media.short),
@@ -151,7 +166,7 @@ class Batcher:
             compressed=torch.from_numpy(media.compressed),
             labels=torch.from_numpy(_labels(rows[:, Column.LABEL], capacity.labels)),
             views=torch.from_numpy(views),
-            sounds=torch.from_numpy(np.stack([sound_targets(plan.script) for plan in plans])),
+            sounds=torch.from_numpy(np.stack([fact.sounds for fact in facts])),
             slots=slots,
         )
 
@@ -180,25 +195,6 @@ class _Media:
         self.compressed[where] = shape.compressed
         self.trunk[where[: made.trunk_windows]] = True
         return where
-
-
-class _Drops:
-    """Random keep ratios of the deep half: none, one per stream, or one per slot."""
-
-    def __init__(self, tokens: int, random: np.random.Generator) -> None:
-        self.luck = random.random(tokens, dtype=np.float32)
-        self.phase = np.zeros(tokens, dtype=np.float32)
-        self.shares = np.full((DROP_GROUPS, tokens), 2.0, dtype=np.float32)
-        self._random = random
-
-    def add(self, plan: StreamPlan, start: int, used: int, made: Layout) -> None:
-        """Draw the ratios of the stream whose tokens begin at `start`."""
-        if plan.drops == "stream":
-            self.shares[:, start : start + used] = plan.draw_shares(self._random)[:, None]
-        elif plan.drops == "slot":
-            for first, last, _ in made.slots:
-                self.shares[:, start + first : start + last] = plan.draw_shares(self._random)[:, None]
-                self.phase[start + first : start + last] = self._random.random()
 
 
 def _labels(column: NDArray[np.int32], capacity: int) -> NDArray[np.int32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -13,8 +13,10 @@ from torch.nn import functional
 
 from nano_omni.training.augment import RATE, Damage, SpeechBank, damage_audio, damage_video
 from nano_omni.training.batch import Batch
-from nano_omni.training.decoder import Mask, Visibility, decode, text_rotary
+from nano_omni.training.decoder import Angles, Layer, Mask, Ranges, Visibility, causal, decode, limited, text_rotary
 from nano_omni.training.layout import AUDIO, VIDEO, Column
+from nano_omni.training.sight import Look
+from nano_omni.training.targets import TOKENS_PER_SECOND
 from nano_omni.training.towers import audio_order, encode_audio, encode_video, merge_order, thinker_parts, vision_rotary
 from nano_omni.world.pack import SOUND
 from nano_omni.world.render import render
@@ -138,28 +140,59 @@ class Thinker(nn.Module):
         return Features(video, audio, merge_order(video.detach(), anchors), torch.cat(order))
 
     def embed(self, rows: Tensor, features: Features) -> tuple[Tensor, Tensor]:
-        """Embeddings [N, hidden] and position ids [3, N] of a packed row."""
-        kind, source, rank = (rows[:, i].long() for i in (Column.KIND, Column.SOURCE, Column.RANK))
+        """Embeddings [N, hidden] and position ids [3, N] of a packed row, as they were once given."""
+        kind, source = rows[:, Column.KIND].long(), rows[:, Column.SOURCE].long()
         position, base = rows[:, Column.POSITION].long(), rows[:, Column.BASE].long()
         is_video, is_audio = kind == VIDEO, kind == AUDIO
-        seen = features.video_order[torch.where(is_video, source, 0), torch.where(is_video, rank, 0)]
-        heard = features.audio_order[torch.where(is_audio, source, 0), torch.where(is_audio, rank, 0)]
+        token = which_tokens(rows, features)
         table = self.text.embed_tokens.weight
         video, audio = features.video.flatten(0, 1), features.audio.flatten(0, 1)
         everything = torch.cat([table.to(video.dtype), video, audio.to(video.dtype)])
-        index = torch.where(is_video, len(table) + source * features.video.shape[1] + seen, rows[:, Column.TEXT].long())
-        at_audio = len(table) + len(video) + source * features.audio.shape[1] + heard
+        at_video = len(table) + source * features.video.shape[1] + token
+        index = torch.where(is_video, at_video, rows[:, Column.TEXT].long())
+        at_audio = len(table) + len(video) + source * features.audio.shape[1] + token
         index = torch.where(is_audio, at_audio, index)
-        time = position + torch.where(is_audio, heard, 0)
-        row = torch.where(is_video, base + seen // COLUMNS_OF_TOKENS, time)
-        column = torch.where(is_video, base + seen % COLUMNS_OF_TOKENS, time)
+        time = position + torch.where(is_audio, token, 0)
+        row = torch.where(is_video, base + token // COLUMNS_OF_TOKENS, time)
+        column = torch.where(is_video, base + token % COLUMNS_OF_TOKENS, time)
         return everything.index_select(0, index), torch.stack([time, row, column])
 
-    def hidden(self, rows: Tensor, features: Features, masks: Sequence[Mask]) -> Tensor:
-        """Hidden states [N, hidden] after the final norm."""
-        embeds, positions = self.embed(rows, features)
-        cos, sin = text_rotary(positions, self._rope["rope_theta"], self._rope["mrope_section"])
-        return decode(self.text, embeds, cos, sin, masks)
+    def angles(self, positions: Tensor) -> Angles:
+        """Rotary embedding of position ids [3, N]."""
+        return text_rotary(positions, self._rope["rope_theta"], self._rope["mrope_section"])
+
+    def whole(self, batch: Batch, features: Features, masks: Callable[..., list[Mask]]) -> Tensor:
+        """Hidden states [N, hidden] after the final norm, nothing missing."""
+        embeds, positions = self.embed(batch.rows, features)
+        ranges, angles, size = ranges_of(batch), self.angles(positions), len(batch.rows)
+        (mask,) = masks([causal(ranges)], size, [size], [ranges])
+        return decode(self.text, embeds, [Layer(mask, angles, (angles,))] * len(self.text.layers))
+
+    def pruned(self, batch: Batch, features: Features, masks: Callable[..., list[Mask]], fusion: int) -> Tensor:
+        """Hidden states [N, hidden] after the final norm, as a store and a schedule of drops leave them.
+
+        Args:
+            batch: with its `sight`.
+            features: of its media.
+            masks: `dense_masks` or `block_masks`.
+            fusion: layers that run as the stream flows.
+        """
+        embeds, given = self.embed(batch.rows, features)
+        look, size, layers = batch.sight.look, len(batch.rows), len(self.text.layers)
+        today = batch.sight.clock[look[:, Look.CLOCK].long() + given].long()
+        before, now = self.angles(given), self.angles(today)
+        slot = look[:, Look.SLOT] > 0
+        looking = self.angles(torch.where(slot, today, given))
+        # The tables of blocks are shared by layers whose ranges are one object.
+        sights = visibility_of(batch, features, layers, fusion)
+        columns = [2 * size if sight.dual else size for sight in sights]
+        made = masks([limited(sight) for sight in sights], size, columns, [sight.ranges for sight in sights])
+        shallow, deep = (looking, (before, now)), (now, (now,))
+        return decode(
+            self.text,
+            embeds,
+            [Layer(mask, *(shallow if sight.dual else deep)) for mask, sight in zip(made, sights, strict=True)],
+        )
 
     def logits(self, hidden: Tensor, labels: Tensor) -> Tensor:
         """Logits [labels, vocabulary] at the labelled tokens."""
@@ -168,19 +201,61 @@ class Thinker(nn.Module):
         return found
 
 
-def visibility_of(batch: Batch) -> Visibility:
-    """The batch's attention ranges."""
-    return Visibility(
-        first=batch.first,
-        own=batch.rows[:, Column.OWN].contiguous(),
-        limit=batch.rows[:, Column.LIMIT].contiguous(),
-        luck=batch.luck,
-        phase=batch.phase,
-        shares=batch.shares,
-    )
+def which_tokens(rows: Tensor, features: Features) -> Tensor:
+    """Index of each audiovisual row's token in its second of video, or in its window of sound; 0 of text: int64 [N]."""
+    kind, source, rank = (rows[:, i].long() for i in (Column.KIND, Column.SOURCE, Column.RANK))
+    is_video, is_audio = kind == VIDEO, kind == AUDIO
+    seen = features.video_order[torch.where(is_video, source, 0), torch.where(is_video, rank, 0)]
+    heard = features.audio_order[torch.where(is_audio, source, 0), torch.where(is_audio, rank, 0)]
+    return torch.where(is_video, seen, torch.where(is_audio, heard, 0))
 
 
-def drop_groups(layers: int, fusion_depth: int, groups: int) -> list[int | None]:
-    """Which keep ratio each layer uses: none below the fusion depth, then `groups` equal runs of layers."""
-    deep = layers - fusion_depth
-    return [None] * fusion_depth + [min(groups - 1, index * groups // deep) for index in range(deep)]
+def ranges_of(batch: Batch) -> Ranges:
+    """The batch's attention ranges, nothing missing."""
+    return Ranges(batch.first, batch.rows[:, Column.OWN].contiguous(), batch.rows[:, Column.LIMIT].contiguous())
+
+
+def covering(batch: Batch, features: Features) -> Tensor:
+    """Which audiovisual rows cover an object or a sound, bool [N]."""
+    kind, source = batch.rows[:, Column.KIND].long(), batch.rows[:, Column.SOURCE].long()
+    token = which_tokens(batch.rows, features)
+    is_video, is_audio = kind == VIDEO, kind == AUDIO
+    seen = batch.views[torch.where(is_video, source, 0), torch.where(is_video, token, 0), 0] > 0
+    windows = torch.cat([batch.long, batch.short])[torch.where(is_audio, source, 0)].long().clamp_min(0)
+    moment = (windows[:, 1] * TOKENS_PER_SECOND + token).clamp(max=batch.sounds.shape[1] - 1)
+    heard = batch.sounds[windows[:, 0], torch.where(is_audio, moment, 0)] > 0
+    return (is_video & seen) | (is_audio & heard)
+
+
+@torch.no_grad()
+def visibility_of(batch: Batch, features: Features, layers: int, fusion: int) -> list[Visibility]:
+    """Who sees whom at each layer."""
+    sight = batch.sight
+    look = [column.contiguous() for column in sight.look.unbind(1)]
+    luck = torch.where(covering(batch, features), sight.luck * (1 - sight.salience), sight.luck)
+    death = deaths_of(look[Look.BLOCK], look[Look.DEATH], luck)
+    fused = ranges_of(batch)
+    deep = Ranges(batch.first, look[Look.OWN_DEEP], fused.limit)
+    return [
+        Visibility(
+            ranges=fused if layer < fusion else deep,
+            when=look[Look.WHEN] if layer < fusion else look[Look.WHEN_DEEP],
+            death=death,
+            luck=luck,
+            phase=sight.phase,
+            share=sight.shares[layer],
+            spared_from=look[Look.SPARED_FROM],
+            spared_to=look[Look.SPARED_TO],
+            slot=look[Look.SLOT],
+            dual=layer < fusion,
+        )
+        for layer in range(layers)
+    ]
+
+
+def deaths_of(block: Tensor, by_rank: Tensor, luck: Tensor) -> Tensor:
+    """When each row dies: of every window's deaths, listed by rank, the token with the least luck gets the first."""
+    order = torch.argsort(block.double() + luck.double().clamp_min(0))
+    death = torch.empty_like(by_rank)
+    death[order] = by_rank
+    return death

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nano_omni.training.chat import Chat
+from pruner.tokens import NONE, Role
 
 IDS_PER_SECOND = 25  # position ids a second, and audio tokens a second
 PATCH_TOKENS = 36  # video tokens of one second
@@ -28,10 +29,12 @@ NO_LABEL = -100
 
 
 class Column:
-    """Columns of a layout's rows."""
+    """Columns of a layout's rows; the last three stay on the host."""
 
     TEXT, KIND, SOURCE, RANK, POSITION, BASE, OWN, LIMIT, LABEL = range(9)
     COUNT = 9
+    ROLE, CHUNK, SEGMENT = range(9, 12)
+    WIDTH = 12
 
 
 Rows = NDArray[np.int32]
@@ -67,6 +70,8 @@ class _State:
     base: int = 0  # position id at which the open segment's media begin
     started: int = 0  # second at which the open segment began
     windows: int = 0  # in the open segment
+    chunk: int = 0  # windows so far
+    segment: int = -1  # number of the open segment, or of the last one
 
 
 @dataclass
@@ -76,13 +81,17 @@ class Layout:
     `anchors[t]` is the second whose tokens second t is compared with (itself: kept whole). `windows` are the (start,
     seconds) of every audio row, trunk first and in order; `trunk_windows` says how many of them are the trunk's. In
     `rows`, `source` is a second (video) or an audio row, `own` and `limit` are token indices: a token sees [own,
-    itself] and [0, limit).
+    itself] and [0, limit). `role` is a `pruner.tokens.Role`, `chunk` the window a token came from and `segment` its
+    segment, as the fusion store counts them. `trunk` is how many of the rows are the conversation itself, `starts` the
+    second at which each of its windows begins.
     """
 
     rows: Rows
     anchors: NDArray[np.int32]
     windows: list[tuple[int, int]]
     trunk_windows: int
+    trunk: int
+    starts: NDArray[np.int32]
     slots: list[tuple[int, int, object]] = field(default_factory=list)  # first token, past the last token, tag
 
 
@@ -100,6 +109,7 @@ class LayoutBuilder:
         self._chunks: list[Rows] = []
         self._anchors = np.arange(shape.seconds, dtype=np.int32)
         self._windows: dict[tuple[int, int], int] = {}
+        self._starts: list[int] = []
         self._marks: dict[int, list[_State]] = {}
         self.length = 0
         self._slots: list[tuple[int, int, object]] = []
@@ -132,19 +142,26 @@ class LayoutBuilder:
     def finish(self) -> Layout:
         """The layout so far."""
         return Layout(
-            np.concatenate(self._chunks), self._anchors, list(self._windows), self._trunk_windows, list(self._slots)
+            np.concatenate(self._chunks),
+            self._anchors,
+            list(self._windows),
+            self._trunk_windows,
+            self.trunk_length,
+            np.array(self._starts, dtype=np.int32),
+            list(self._slots),
         )
 
     def _build_trunk(self, turns: Sequence[Turn]) -> None:
-        state = self._text(_State(0, 0), self._chat.system)
-        state = self._text(state, self._chat.user)
+        state = self._text(_State(0, 0), self._chat.system, Role.SYSTEM)
+        state = self._text(state, self._chat.user, Role.USER)
         self._mark(state)
         waiting = sorted(turns)
         while state.second < self._shape.seconds or waiting:
             if waiting and waiting[0].cut == state.second:
                 turn = waiting.pop(0)
                 state = self._ask(state, turn.question, turn.answer)
-                state = self._text(state, [self._chat.im_end, *self._chat.newline, *self._chat.user])
+                state = self._text(state, [self._chat.im_end, *self._chat.newline], Role.ANSWER)
+                state = self._text(state, self._chat.user, Role.USER)
             else:
                 left = min([self._shape.seconds] + [turn.cut for turn in waiting]) - state.second
                 state = self._window(state, min(2, left), trunk=True)
@@ -159,8 +176,11 @@ class LayoutBuilder:
             state = self._close(state)
         if not state.open:
             bos = self._wrapper(0)
-            state = self._text(state, bos, shared=True)
+            state = replace(state, segment=state.segment + 1)
+            state = self._text(state, bos, Role.OPEN, shared=True)
             state = replace(state, open=True, base=state.position, started=state.second, windows=0)
+        if trunk:
+            self._starts.append(state.second)
         offset = state.second - state.started
         if self._shape.video:
             for second in range(state.second, state.second + seconds):
@@ -168,18 +188,18 @@ class LayoutBuilder:
         if self._shape.audio:
             row = self._windows.setdefault((state.second, seconds), len(self._windows))
             count = kept_audio(seconds, self._shape.compressed)
-            rows = self._rows(count, AUDIO)
+            rows = self._media(count, AUDIO, state)
             rows[:, Column.SOURCE], rows[:, Column.RANK] = row, np.arange(count)
             rows[:, Column.POSITION] = state.base + IDS_PER_SECOND * offset
             state = self._append(state, rows)
-        return replace(state, second=state.second + seconds, windows=state.windows + 1)
+        return replace(state, second=state.second + seconds, windows=state.windows + 1, chunk=state.chunk + 1)
 
     def _video(self, state: _State, second: int, offset: int, trunk: bool) -> _State:
         whole = not self._shape.compressed or offset % GROUP == 0
         if trunk and not whole:
             self._anchors[second] = second - offset % GROUP
         count = PATCH_TOKENS if whole else MERGED_TOKENS
-        rows = self._rows(count, VIDEO)
+        rows = self._media(count, VIDEO, state)
         rows[:, Column.SOURCE], rows[:, Column.RANK] = second, np.arange(count)
         rows[:, Column.POSITION], rows[:, Column.BASE] = state.base + IDS_PER_SECOND * offset, state.base
         return self._append(state, rows)
@@ -189,7 +209,7 @@ class LayoutBuilder:
         # With sound a segment lasts 25 ids a second; video alone ends one after its largest id (a patch has 6 rows).
         lasts = IDS_PER_SECOND * seconds if self._shape.audio else max(IDS_PER_SECOND * (seconds - 1), 5) + 1
         state = replace(state, position=state.base + lasts)
-        return replace(self._text(state, self._wrapper(1), shared=True), open=False)
+        return replace(self._text(state, self._wrapper(1), Role.CLOSE, shared=True), open=False)
 
     def _wrapper(self, which: int) -> list[int]:
         pair = []
@@ -203,23 +223,32 @@ class LayoutBuilder:
         """Close the segment, ask and answer; the answer's end is a label but no token yet."""
         if state.open:
             state = self._close(state)
-        prompt = [*self._chat.encode(question), *self._chat.header]
-        reply = self._chat.encode(answer)
-        state = self._text(state, prompt + reply)
-        labels = self._chunks[-1][:, Column.LABEL]
-        labels[len(prompt) - 1 :] = [*reply, self._chat.im_end]
+        asked, reply = self._chat.encode(question), self._chat.encode(answer)
+        prompt = [*asked, *self._chat.header]
+        state = self._text(state, prompt + reply, Role.QUESTION)
+        rows = self._chunks[-1]
+        rows[len(asked) :, Column.ROLE], rows[len(prompt) :, Column.ROLE] = Role.HEADER, Role.ANSWER
+        rows[len(prompt) - 1 :, Column.LABEL] = [*reply, self._chat.im_end]
         return state
 
-    def _text(self, state: _State, ids: Sequence[int], *, shared: bool = False) -> _State:
+    def _text(self, state: _State, ids: Sequence[int], role: Role, *, shared: bool = False) -> _State:
         rows = self._rows(len(ids), TEXT)
-        rows[:, Column.TEXT] = ids
+        rows[:, Column.TEXT], rows[:, Column.ROLE] = ids, role
+        if role in (Role.OPEN, Role.CLOSE):
+            rows[:, Column.SEGMENT] = state.segment
         rows[:, Column.POSITION] = state.position + (0 if shared else np.arange(len(ids)))
         moved = state.position + (1 if shared else len(ids))
         return replace(self._append(state, rows), position=moved)
 
+    def _media(self, count: int, kind: int, state: _State) -> Rows:
+        rows = self._rows(count, kind)
+        rows[:, Column.ROLE], rows[:, Column.CHUNK], rows[:, Column.SEGMENT] = Role.MEDIA, state.chunk, state.segment
+        return rows
+
     def _rows(self, count: int, kind: int) -> Rows:
-        rows = np.zeros((count, Column.COUNT), dtype=np.int32)
+        rows = np.zeros((count, Column.WIDTH), dtype=np.int32)
         rows[:, Column.KIND], rows[:, Column.LABEL] = kind, NO_LABEL
+        rows[:, Column.CHUNK] = rows[:, Column.SEGMENT] = NONE
         return rows
 
     def _append(self, state: _State, rows: Rows) -> _State:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_TOWERS = ("visual.", "audio_tower.")
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
@@ -53,17 +54,27 @@ class Muon:
             torch._foreach_mul_(masters, 1 - rate * self._decay)
             torch._foreach_add_(masters, list(update.float().unbind(0)), alpha=-rate * scale)
 
+    def averages(self) -> dict[nn.Parameter, Tensor]:
+        """The momentum of each parameter: views, to be read or written."""
+        return {
+            parameter: part
+            for group, average in self._groups
+            for parameter, part in zip(group, average.unbind(0), strict=True)
+        }
+
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
-def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+def split_parameters(model: nn.Module, *, towers: bool = True) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Hidden matrices (for Muon) and the rest: embeddings, head, first layers of the towers, norms, biases (for
-    AdamW)."""
+    AdamW); without `towers` the decoder's alone."""
     hidden: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
+        if not towers and any(part in name for part in _TOWERS):
+            continue
         inner = any(part in name for part in ("layers.", "blocks.", "merger.mlp"))
         (hidden if inner and parameter.ndim == 2 else rest).append(parameter)
     return hidden, rest

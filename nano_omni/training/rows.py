@@ -1,4 +1,4 @@
-"""The rows of the evaluation table: which streams, which questions, which damage."""
+"""The rows of the evaluation table: which streams, which questions, which damage, what is left of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from nano_omni.training.augment import CLEAN, Damage
 from nano_omni.training.mix import EVALUATION_SEEDS, Mix
 from nano_omni.world.entities import ACCEPTANCE_SEEDS
 
-LENGTHS = (4, 8, 16, 24, 32)
+LENGTHS = (4, 8, 16, 32, 64)
+NEEDLE_LENGTHS = (16, 32, 64)
 DEEP_SHARES = (0.3, 0.1)
+ENTERING = (0.45, 0.3)
+WORD_ERRORS = (0.05, 0.1, 0.2)
 # A compressed second pair of windows is 127 of 244 tokens, so this share of them is all that can reach the deep half.
 COMPRESSED_SHARE = 127 / 244
 
@@ -28,7 +31,7 @@ _CONDITIONS = {
 }
 
 _EXAM = Mix(
-    needle=0.0,
+    splits=(1.0, 0.0, 0.0),
     compressed=1.0,
     video_only=0.0,
     audio_only=0.0,
@@ -36,10 +39,14 @@ _EXAM = Mix(
     slots_per_window=3.0,
     fewest_slots=24,
     at_end=1.0,
-    drops=(0.0, 0.0),
     hard=0.0,
+    needles_only=1.0,
+    spared=0.0,
+    salient=0.0,
     seeds=(EVALUATION_SEEDS, ACCEPTANCE_SEEDS),
 )
+_NEEDLE, _LONG = (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
+_FLAT = (1.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -64,24 +71,56 @@ def main_rows(lengths: tuple[int, ...] = LENGTHS) -> list[Row]:
     ]
 
 
+def pruning_rows(windows: int = 16) -> list[Row]:
+    """Needles, and what drops and full stores leave."""
+    rows = [
+        Row(f"needle {name} {length}", _at(length, splits=_NEEDLE, compressed=share))
+        for name, share in (("all tokens", 0.0), ("compressed", 1.0))
+        for length in NEEDLE_LENGTHS
+    ]
+    for split, splits in (("", (1.0, 0.0, 0.0)), ("needle ", _NEEDLE)):
+        live = _at(windows, splits=splits)
+        rows += [
+            Row(
+                f"{split}deep {100 * share:.0f} % {windows}",
+                replace(live, drops=(1.0, 0.0), forms=_FLAT, keep=(share / COMPRESSED_SHARE,) * 2),
+            )
+            for share in DEEP_SHARES
+        ]
+        rows += [
+            Row(
+                f"{split}random at the input {100 * share:.0f} % {windows}",
+                replace(live, compressed=0.0, thinned=1.0, entering=(share, share)),
+            )
+            for share in ENTERING
+        ]
+    # Tokens that cover something are kept first, as eviction by novelty tries to.
+    full = replace(_at(64, stored=1.0, squeeze=(4.0, 4.0)), salient=1.0)
+    rows.append(Row("stored, 4 tokens for one of the budget 64", full))
+    rows += [
+        Row(f"long, stored {length}", replace(_at(length, splits=_LONG), salient=1.0)) for length in (64, 128, 256)
+    ]
+    return rows
+
+
 def condition_rows(windows: int = 16) -> list[Row]:
     """One live condition a row, compressed streams."""
     live = _at(windows)
     rows = [Row(f"{name} {windows}", live, replace(CLEAN, **{effect: 1.0})) for name, effect in _CONDITIONS.items()]
     rows.append(Row(f"everything {windows}", live, Damage()))
+    rows.append(Row(f"held-out phrasings {windows}", replace(live, phrasing="held_out")))
     rows += [
-        Row(
-            f"deep {round(100 * share)} % {windows}",
-            replace(live, drops=(1.0, 0.0), keep=(share / COMPRESSED_SHARE,) * 2),
-        )
-        for share in DEEP_SHARES
+        Row(f"word errors {100 * rate:.0f} % {windows}", replace(live, phrasing="canonical", errors=rate))
+        for rate in (0.0, *WORD_ERRORS)
     ]
     rows += [
-        Row(f"needle {windows}", replace(live, needle=1.0)),
-        Row(f"needle all tokens {windows}", replace(live, needle=1.0, compressed=0.0)),
-        Row(f"held-out phrasings {windows}", replace(live, phrasing="held_out")),
         Row(f"any moment, turns {windows}", replace(live, at_end=0.1, turns=(0.0, 0.3, 0.3, 0.4))),
         Row(f"video only {windows}", replace(live, video_only=1.0)),
         Row(f"audio only {windows}", replace(live, audio_only=1.0)),
     ]
     return rows
+
+
+def all_rows() -> list[Row]:
+    """The whole table."""
+    return [*main_rows(), *pruning_rows(), *condition_rows()]

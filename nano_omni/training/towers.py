@@ -1,11 +1,13 @@
 """The two encoders, batched over equal windows.
 
 transformers loops in Python over blocks of attention; here all seconds of video, or all windows of sound, are one
-batch. The modules and weights are transformers' own, and a test holds the results equal.
+batch. The modules and weights are transformers' own, and a test holds the results equal. Which layers of the vision
+encoder see the whole picture, and how large the windows of the others are, comes from the checkpoint.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -60,11 +62,24 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return (x.float() * cos + torch.cat([-second, first], dim=-1) * sin).to(x.dtype)
 
 
+def window_order(side: int, window: int, device: torch.device) -> Tensor:
+    """Order of a picture's tokens that puts those of one attention window together: int64 [side²].
+
+    Args:
+        side: tokens in a row, and in a column.
+        window: the same of an attention window, a divisor of `side`.
+    """
+    if side % window:
+        raise ValueError(f"windows of {window} x {window} tokens do not tile a picture of {side} x {side}")
+    grid = torch.arange(side * side, device=device).view(side // window, window, side // window, window)
+    return grid.transpose(1, 2).flatten()
+
+
 def encode_video(visual: Any, patches: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Tokens of `P` seconds of video.
 
     Args:
-        visual: transformers' vision encoder, all layers with full attention.
+        visual: transformers' vision encoder.
         patches: [P, side², 1176] as `patchify` orders them.
         cos, sin: from `vision_rotary`.
 
@@ -72,24 +87,35 @@ def encode_video(visual: Any, patches: Tensor, cos: Tensor, sin: Tensor) -> Tens
         [P, side²/4, hidden].
     """
     seconds, count, width = patches.shape
+    side, tokens = math.isqrt(count) // 2, count // 4
+    window = min(visual.window_size // (2 * visual.patch_size), side)
+    order = window_order(side, window, patches.device)
+    whole, parts = set(visual.fullatt_block_indexes), (side // window) ** 2
     kernel = visual.patch_embed.proj.weight
     x = functional.linear(patches, kernel.view(kernel.shape[0], width))
+    x = x.view(seconds, tokens, 4, -1)[:, order].flatten(1, 2)
+    cos, sin = (each.view(tokens, 4, -1)[order].flatten(0, 1) for each in (cos, sin))
     run = compiled(_vision_block) if x.is_cuda else _vision_block
-    for block in visual.blocks:
-        x = run(block, x, cos, sin)
+    for index, block in enumerate(visual.blocks):
+        x = run(block, x, cos, sin, 1 if index in whole else parts)
     merger = visual.merger
-    merged: Tensor = merger.mlp(rms_norm(x, merger.ln_q).reshape(seconds, count // 4, -1))
-    return merged
+    merged: Tensor = merger.mlp(rms_norm(x, merger.ln_q).reshape(seconds, tokens, -1))
+    return merged[:, order.argsort()]
 
 
-def _vision_block(block: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _vision_block(block: Any, x: Tensor, cos: Tensor, sin: Tensor, parts: int) -> Tensor:
+    """One layer over `parts` attention windows a picture, whose patches lie together."""
     seconds, count, _ = x.shape
     normed, attention = rms_norm(x, block.norm1), block.attn
     query, key, value = (
-        part(normed).view(seconds, count, attention.num_heads, -1).transpose(1, 2)
-        for part in (attention.q, attention.k, attention.v)
+        part(normed).view(seconds, count, attention.num_heads, -1) for part in (attention.q, attention.k, attention.v)
     )
-    mixed = functional.scaled_dot_product_attention(rotate(query, cos, sin), rotate(key, cos, sin), value)
+    cos, sin = cos[:, None], sin[:, None]
+    query, key, value = (
+        part.reshape(seconds * parts, count // parts, attention.num_heads, -1).transpose(1, 2)
+        for part in (rotate(query, cos, sin), rotate(key, cos, sin), value)
+    )
+    mixed = functional.scaled_dot_product_attention(query, key, value)
     x = x + attention.proj(mixed.transpose(1, 2).reshape(seconds, count, -1))
     out: Tensor = x + block.mlp(rms_norm(x, block.norm2))
     return out

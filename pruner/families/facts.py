@@ -114,7 +114,9 @@ def read_facts(
     window = int(ours.get("window_seconds", thinker.get("seconds_per_chunk", 2)))
     pixels = family.token_pixels
     rows, columns = _grid(ours.get("frame_size"), frame_size, frame_tokens, pixels)
-    trained = ours.get("max_windows_trained")
+    trained = ours.get("position_limit")
+    if trained is None and "max_windows_trained" in ours:
+        trained = int(ours["max_windows_trained"]) * window * rate
     return ModelFacts(
         model_type=str(config["model_type"]),
         layers=layers,
@@ -129,7 +131,7 @@ def read_facts(
         audio_rate=rate,
         window_seconds=window,
         segment_windows=int(ours.get("segment_windows", 8)),
-        position_limit=min(limit, int(trained) * window * rate) if trained else limit,
+        position_limit=min(limit, int(trained)) if trained else limit,
         max_answer_tokens=int(ours.get("max_answer_tokens", 256)),
         fill_missing_tracks=bool(ours.get("fill_missing_tracks", False)),
         system=str(ours.get("system_prompt", family.system)),

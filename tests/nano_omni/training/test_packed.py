@@ -15,9 +15,10 @@ from nano_omni.training.augment import CLEAN
 from nano_omni.training.batch import Batch, Batcher, Capacity
 from nano_omni.training.chat import Chat
 from nano_omni.training.decoder import dense_masks
-from nano_omni.training.forward import Thinker, make_media, make_scene, visibility_of
+from nano_omni.training.forward import Thinker, make_media, make_scene
 from nano_omni.training.layout import AUDIO, TEXT, VIDEO, Column, StreamShape
 from nano_omni.training.mix import Asked, Mix, StreamPlan
+from nano_omni.training.sight import Depths
 from nano_omni.world.render import render
 from nano_omni.world.script import make_script
 from nano_omni.world.sound import synthesise
@@ -56,8 +57,8 @@ def _batch(chat: Chat, shape: StreamShape) -> Batch:
         for cut in SLOT_CUTS
         for after in (False, True)
     ]
-    capacity = Capacity(seconds=2 * WINDOWS, long_windows=WINDOWS, short_windows=8, tokens=30 * 128, labels=256)
-    return Batcher(chat, Mix(), capacity, 0).assemble([StreamPlan(script, shape, turns, slots)])
+    capacity = Capacity(2 * WINDOWS, WINDOWS, short_windows=8, tokens=30 * 128, labels=256, ids=2048)
+    return Batcher(chat, Mix(), capacity, 0, Depths(4, 2)).assemble([StreamPlan(script, shape, turns, slots)])
 
 
 def _conversation(batch: Batch, first: int, last: int) -> Tensor:
@@ -123,9 +124,9 @@ def test_every_slot_gets_the_logits_of_its_own_conversation(model: Any, tokens: 
         features = thinker.encode(
             make_media(batch, make_scene(batch), CLEAN, None, torch.float32), batch.anchors, batch.compressed
         )
-        layers = len(thinker.text.layers)
-        hidden = thinker.hidden(batch.rows, features, dense_masks(visibility_of(batch), [None]) * layers)
-        packed = thinker.logits(hidden, batch.labels)
+        packed = thinker.logits(thinker.whole(batch, features, dense_masks), batch.labels)
+        pruned = thinker.logits(thinker.pruned(batch, features, dense_masks, 2), batch.labels)
+    torch.testing.assert_close(pruned[batch.labels[:, 0] >= 0], packed[batch.labels[:, 0] >= 0])
     index = batch.labels[:, 0]
     assert len(batch.slots) == 2 * len(SLOT_CUTS)
     for first, last, _ in batch.slots:

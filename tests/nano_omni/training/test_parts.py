@@ -12,15 +12,18 @@ from nano_omni import NanoFacts, tokenizer
 from nano_omni.build import corpus
 from nano_omni.training.augment import CLEAN, Damage, SpeechBank, damage_audio, damage_video
 from nano_omni.training.chat import Chat
-from nano_omni.training.decoder import BLOCK, Visibility, _blocks, dense_masks
+from nano_omni.training.decoder import BLOCK, Ranges, Visibility, _blocks, causal, dense_masks, limited
 from nano_omni.training.layout import AUDIO, VIDEO, Column, LayoutBuilder, StreamShape, Turn
-from nano_omni.training.loop import rate_at
-from nano_omni.training.mix import EVALUATION_SEEDS, Mix, draw_script, draw_stream
+from nano_omni.training.mix import EVALUATION_SEEDS, Mix, draw_script, draw_stream, pruned_streams
 from nano_omni.training.muon import orthogonalise
-from nano_omni.training.rows import condition_rows, main_rows
+from nano_omni.training.plan import WHOLE_UNTIL, rate_at, stage_at
+from nano_omni.training.rows import all_rows
 from nano_omni.training.targets import sound_targets, view_targets
-from nano_omni.world.entities import ACCEPTANCE_SEEDS
+from nano_omni.training.trainer import Stage
+from nano_omni.world.entities import ACCEPTANCE_SEEDS, TICKS
+from nano_omni.world.questions import NEEDLE_CATEGORIES
 from nano_omni.world.script import make_script
+from nano_omni.world.vocabulary import COLOURS, MOTIONS, SHAPES
 
 
 @pytest.fixture(scope="module")
@@ -59,28 +62,50 @@ def test_blocks_of_attention_cover_all_that_is_visible() -> None:
     first = torch.tensor([0] * (3 * BLOCK) + [3 * BLOCK] * BLOCK)
     own = torch.tensor([0] * 200 + [200 + i // 20 * 20 for i in range(184)] + [3 * BLOCK] * BLOCK)
     limit = torch.tensor([0] * 200 + random.integers(1, 200, 184).tolist() + [0] * BLOCK)
-    nothing = torch.zeros(size)
-    seen = Visibility(first, own, limit, nothing, nothing, torch.ones(1, size))
-    (mask,) = dense_masks(seen, [None])
+    ranges = Ranges(first, own, limit)
+    (mask,) = dense_masks([causal(ranges)], size, [size], [ranges])
     assert isinstance(mask, torch.Tensor)
     needed = mask.view(4, BLOCK, 4, BLOCK).any(3).any(1)
-    count, index = (table[0, 0] for table in _blocks(seen))
-    for row in range(4):
-        assert set(needed[row].nonzero().flatten().tolist()) <= set(index[row, : int(count[row])].tolist())
-    assert int(count[3]) == 1
+    for copies in (1, 2):
+        count, index = (table[0, 0] for table in _blocks(ranges, copies))
+        for row in range(4):
+            touched = set(index[row, : int(count[row])].tolist())
+            assert {int(block) + 4 * copy for block in needed[row].nonzero() for copy in range(copies)} <= touched
+        assert int(count[3]) == copies
 
 
 def test_dropped_tokens_are_hidden_and_text_never_is() -> None:
     size = BLOCK
     luck = torch.linspace(0, 0.99, size)
     luck[::2] = -1
-    flat = torch.zeros(size, dtype=torch.long)
-    seen = Visibility(flat, flat, flat, luck, torch.zeros(size), torch.full((1, size), 0.5))
-    (mask,) = dense_masks(seen, [0])
+    flat, index = torch.zeros(size, dtype=torch.long), torch.arange(size)
+    spared, died = (index >= 100) & (index < 110), (index % 10 == 5)
+    seen = Visibility(
+        ranges=Ranges(flat, flat, flat),
+        when=index,
+        death=torch.where(died, 90, 10_000),
+        luck=luck,
+        phase=torch.zeros(size),
+        share=torch.full((size,), 0.5),
+        spared_from=torch.full((size,), 100),
+        spared_to=torch.full((size,), 110),
+        slot=flat,
+        dual=False,
+    )
+    (mask,) = dense_masks([limited(seen)], size, [size], [seen.ranges])
     assert isinstance(mask, torch.Tensor)
-    last = mask[-1]
-    assert last[::2].all()
-    assert last[1:-1:2].equal(luck[1:-1:2] < 0.5)
+    expected = ((luck < 0.5) | spared) & ~died
+    expected[-1] = True
+    assert mask[-1].equal(expected)
+    assert mask[89, 5]
+    assert not mask[90, 5]
+    twice = replace(seen, dual=True, slot=(index > 64).long())
+    (both,) = dense_masks([limited(twice)], size, [2 * size], [seen.ranges])
+    assert isinstance(both, torch.Tensor)
+    assert both[:65, :size].equal(mask[:65])
+    assert both[65:, size:].equal(mask[65:])
+    assert not both[:65, size:].any()
+    assert not both[65:, :size].any()
 
 
 def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
@@ -108,7 +133,7 @@ def test_no_damage_changes_nothing_and_all_of_it_stays_in_range() -> None:
 
 def test_no_row_of_the_evaluation_uses_training_or_acceptance_seeds() -> None:
     assert Mix().seeds[1] <= EVALUATION_SEEDS
-    for row in [*main_rows(), *condition_rows()]:
+    for row in all_rows():
         assert EVALUATION_SEEDS <= row.mix.seeds[0] < row.mix.seeds[1] <= ACCEPTANCE_SEEDS
 
 
@@ -123,14 +148,43 @@ def test_a_stream_asks_only_about_tracks_it_has() -> None:
 def test_targets_name_what_the_script_shows_and_sounds() -> None:
     script = make_script(1, 8)
     views, sounds = view_targets(script), sound_targets(script)
-    assert views.shape[0] == script.seconds
-    assert views.any()
+    assert views.shape == (script.seconds, 36, 3)
+    for scene in script.scenes:
+        second = -(-scene.start // TICKS)
+        if second < script.seconds and scene.end - scene.start >= 2 * TICKS:
+            told = {tuple(token) for token in views[second].tolist()} - {(0, 0, 0), (255, 255, 255)}
+            classes = {(COLOURS.index(t.colour), SHAPES.index(t.shape), MOTIONS.index(t.motion)) for t in scene.things}
+            assert classes == {(colour - 1, shape - 1, motion - 1) for colour, shape, motion in told if colour < 255}
     assert len(sounds) == 25 * script.seconds
     assert len({int(kind) for kind in sounds} - {0}) == len({sound.kind for sound in script.sounds})
 
 
-def test_the_rate_warms_up_holds_and_falls() -> None:
+def test_the_rate_warms_up_holds_and_falls_in_both_parts() -> None:
     assert rate_at(0.0) == pytest.approx(0.1)
-    assert rate_at(0.3) == 1.0
+    assert rate_at(0.2) == 1.0
+    assert rate_at(WHOLE_UNTIL - 1e-6) == pytest.approx(0.1, abs=1e-3)
+    assert rate_at(0.55) == pytest.approx(0.7)
     assert rate_at(1.0) == pytest.approx(0.02)
     assert rate_at(0.5, start=0.5) < rate_at(0.52, start=0.5)
+    assert [stage_at(moment) for moment in (0.0, 0.1, 0.44, 0.46, 1.0)] == [
+        Stage.TOWERS, Stage.WHOLE, Stage.WHOLE, Stage.PRUNED, Stage.PRUNED,
+    ]  # fmt: skip
+
+
+def test_needles_are_asked_about_and_evidence_is_named() -> None:
+    random = np.random.default_rng(3)
+    mix = replace(pruned_streams(), splits=(0.0, 1.0, 0.0), windows=((16, 1.0),), needles_only=1.0, hard=0.0)
+    asked = [asked for _ in range(4) for asked in draw_stream(mix, draw_script(mix, 16, random), random).slots]
+    assert {one.category for one in asked} <= set(NEEDLE_CATEGORIES)
+    assert sum(one.evidence is not None for one in asked) > 0.7 * len(asked)
+    assert all(0 <= one.evidence[0] < one.evidence[1] <= one.cut + 1 for one in asked if one.evidence)
+
+
+def test_long_streams_are_only_asked_at_the_end_of_a_full_store() -> None:
+    random = np.random.default_rng(4)
+    mix = pruned_streams()
+    plan = draw_stream(mix, draw_script(mix, 128, random), random)
+    assert plan.loss.past == "stored"
+    assert plan.shape.compressed
+    assert {one.cut for one in plan.slots} == {256}
+    assert len(plan.slots) > 200
