@@ -1,4 +1,5 @@
-"""The ``omnidrop`` command: serve, ask a clip, stream a source to a server, export events, make a token, evaluate.
+"""The ``omnidrop`` command: serve, ask a clip, stream a source to a server, export events, make a token, evaluate,
+calibrate.
 
 Exit status: 0 done, 1 it could not be done, 2 the input was bad (arguments, configuration, clip), 130 interrupted.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 import uvloop
 from pydantic import ValidationError
 
+from benchmarks.calibration import arguments as calibration
 from benchmarks.evaluation import arguments as evaluation
 from clients.python import cli as client
 from stream_service import app, logs
@@ -84,6 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluation.add_arguments(evaluating)
     evaluating.set_defaults(run=_evaluate)
 
+    calibrating = commands.add_parser("calibrate", help="choose how a model is pruned; writes a configuration file")
+    calibration.add_arguments(calibrating)
+    calibrating.set_defaults(run=_calibrate)
+
     minting = commands.add_parser("token", help="make a bearer token and its line for server.tokens_file")
     minting.add_argument("--scopes", default=",".join(Scope), help="of publish,ask,subscribe,admin (default: all)")
     minting.add_argument("--name", default="", help="who holds it")
@@ -141,6 +147,12 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     from benchmarks.evaluation.__main__ import evaluate  # it loads torch
 
     return evaluate(parsed)
+
+
+def _calibrate(parsed: argparse.Namespace) -> int:
+    from benchmarks.calibration.__main__ import calibrate  # it loads torch
+
+    return calibrate(parsed)
 
 
 def _state_folder() -> Path:
