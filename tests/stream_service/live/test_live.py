@@ -167,6 +167,13 @@ async def test_a_guarded_server_that_is_full(model: str) -> None:
                     refused = await http.post(questions, json={"text": "And this?"}, headers=bearer)
                     assert (refused.status_code, refused.json()["code"]) == (429, "busy")
                 await subscriber.until("answer.done")
+                address = f"{server.url.replace('http', 'ws', 1)}/v1/sessions/door/answers"
+                async with websockets.connect(address, additional_headers=bearer) as talker:
+                    await talker.send("x" * 70_000)
+                    with pytest.raises(websockets.ConnectionClosedError) as closed:
+                        _ = [message async for message in talker]
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 1009, "a message that long is not even read"
         assert await asyncio.to_thread(server.stop) == 0, "".join(server.output)
 
 
