@@ -43,6 +43,20 @@ def test_a_window_is_counted_with_what_it_waited() -> None:
     }
 
 
+def test_the_engines_load_is_told_as_it_last_said() -> None:
+    metrics = Metrics()
+    metrics.exposition(EngineStats(1, 9, 9, 9.0, 9, degradation="frames"))
+    told = metrics.exposition(EngineStats(2, 3, 1, 1.5, 7_000_000, degradation="windows")).decode().splitlines()
+    assert set(told) >= {
+        "omnidrop_windows_queued 3.0",
+        "omnidrop_answers_running 1.0",
+        "omnidrop_oldest_window_age_seconds 1.5",
+        "omnidrop_engine_resident_bytes 7e+06",
+        'omnidrop_degradation{step="windows"} 1.0',
+    }
+    assert 'omnidrop_degradation{step="frames"} 1.0' not in told
+
+
 def test_the_metrics_tell_whether_the_log_and_the_broker_are_there() -> None:
     metrics, failing, connected = Metrics(), [True], [False]
     metrics.watch_log(lambda: failing[0])
