@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
+from stream_service import arenas
 from stream_service.answers.events import Envelope
 from stream_service.answers.fanout import Fanouts
 from stream_service.answers.log import Interrupted, LogStore, MemoryLogs
@@ -56,6 +57,7 @@ async def serve(config: Config, announce: Callable[[str], None]) -> None:
     A first signal lets running answers finish (``sessions.drain_s``), a second one does not wait for them. Raises
     StartupError when it cannot start.
     """
+    arenas.share()
     check_exposure(config.server)
     certificate.check(config.server)
     with contextlib.closing(server.listen(config.server)) as listener, server.Signals() as signals:
