@@ -66,6 +66,12 @@ def fingerprint(directory: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def weights_of(model: str) -> str | None:
+    """The fingerprint of what `--model` names; None for a name on the hub, whose files lie in a cache."""
+    path = model_path(model)
+    return fingerprint(path) if path.is_dir() else None
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> str:
     """Columns as wide as their longest entry; those numbered in `left` to the left, the others to the right."""
     widths = [max(len(row[at]) for row in (heads, *rows)) for at in range(len(heads))]

@@ -24,7 +24,7 @@ from benchmarks.calibration.exams import Exam, groups, published, scenes
 from benchmarks.calibration.report import as_json, as_table, as_yaml
 from benchmarks.calibration.settings import Setting, settings
 from benchmarks.calibration.sitting import Marks, Sitting
-from benchmarks.report import decoding, environment, print_json, progress
+from benchmarks.report import decoding, environment, print_json, progress, weights_of
 from nano_omni import weights_dir
 from pruner import LiveModel, LiveOptions
 
@@ -70,6 +70,7 @@ def _tell(chosen: argparse.Namespace, choice: Choice, everything: Setting, model
     result = {"bench": "calibration"} | {name: getattr(chosen, name) for name in _TOLD}
     if not chosen.benchmark:
         result |= {name: getattr(chosen, name) for name in _SCENES}
+    result["weights"] = weights_of(chosen.model)
     result |= as_json(choice, everything) | {"decoding": decoding(model)} | environment(chosen.device)
     print(as_table(choice, everything))
     chosen.out.write_text(as_yaml(_engine(chosen, choice.chosen), result), encoding="utf-8")

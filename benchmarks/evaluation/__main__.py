@@ -24,7 +24,7 @@ from benchmarks.evaluation.files import FormatError
 from benchmarks.evaluation.formats import read
 from benchmarks.evaluation.questions import Item, judge
 from benchmarks.reach import reach, require_within
-from benchmarks.report import environment, print_json, progress, table
+from benchmarks.report import environment, print_json, progress, table, weights_of
 from benchmarks.statistics import wilson
 from nano_omni import weights_dir
 from pruner import LiveModel, LiveOptions, PrunerError, TurnOptions
@@ -55,7 +55,8 @@ def evaluate(chosen: argparse.Namespace) -> int:
         return 2
     result = score(items, replies)
     print(_table(result))
-    print_json({"bench": "evaluation"} | _run(chosen) | result | environment(chosen.device))
+    told = {"bench": "evaluation"} | _run(chosen) | {"weights": weights_of(chosen.model)}
+    print_json(told | result | environment(chosen.device))
     return 0
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.report import fingerprint
+from nano_omni import weights_dir
 from stream_service.cli import main as omnidrop
 from stream_service.config import load
 from tests.benchmarks.evaluation.conftest import _worldsense
@@ -23,6 +25,7 @@ def test_the_built_in_model_is_calibrated_for_its_service(tmp_path: Path, capsys
     result = json.loads(last)
     engine = load(out, {}).engine
     assert engine.model == "nano"
+    assert result["weights"] == fingerprint(weights_dir())
     for name, value in result["chosen"].items():
         assert getattr(engine, name) == value, name
     assert [len(scores) for scores in result["rounds"]] == [8, 3]
