@@ -88,7 +88,7 @@ class LocalEngine:
         self._link: Link | None = None
         self._info: EngineInfo | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._ledger = Ledger()
+        self._ledger = Ledger(settings.window_queue)
         self._packer = ThreadPoolExecutor(1, "pack")
         self._events: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from stream_service.engine.messages import Closed, Command, Failed, Heartbeat, Open, Opened, Prepared, Ready, Reply
-from stream_service.engine.tenant import Asking, Pending, Tenant
+from stream_service.engine.tenant import AHEAD, Asking, Pending, Tenant
 from stream_service.errors import OmniDropError
 from stream_service.types import (
     AnswerCancelled,
@@ -25,9 +25,14 @@ from stream_service.types import (
 
 
 class Ledger:
-    """Sessions and questions of one engine. Pure: it says what to send and to tell, and does neither."""
+    """Sessions and questions of one engine. Pure: it says what to send and to tell, and does neither.
 
-    def __init__(self) -> None:
+    Args:
+        window_queue: windows of one session that the engine lets wait.
+    """
+
+    def __init__(self, window_queue: int) -> None:
+        self._ahead = min(AHEAD, window_queue)
         self._tenants: dict[str, Tenant] = {}
         self.stats = EngineStats(0, 0, 0, 0.0, 0)
         """The engine's last sign of life."""
@@ -37,7 +42,7 @@ class Ledger:
 
     def add(self, session: str, settings: SessionSettings, hold_s: float, opening: Pending) -> Tenant:
         """A session that is being opened; see :class:`Tenant`."""
-        tenant = self._tenants[session] = Tenant(settings, hold_s, opening)
+        tenant = self._tenants[session] = Tenant(settings, hold_s, opening, self._ahead)
         return tenant
 
     def forget(self, session: str) -> Iterator[EngineEvent]:

@@ -122,7 +122,7 @@ class EngineSettings(BaseModel):
     )
     standby: bool = Field(
         default=True,
-        description="keep a second engine process that has its libraries loaded but no model (300 MB, none on a GPU), "
+        description="keep a second engine process that has its libraries loaded but no model (260 MB, none on a GPU), "
         "so that one that ends is replaced at once",
     )
     load_timeout_s: float = Field(default=300.0, gt=0, le=3600, description="seconds that loading the model may take")

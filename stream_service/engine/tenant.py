@@ -15,7 +15,7 @@ from stream_service.types import CancelReason, Question, SessionSettings, Span, 
 Pending = asyncio.Future[None]
 
 AHEAD = 4
-"""Windows of one session on their way to be fused again: enough to keep the engine busy, few enough to hold open."""
+"""Windows of one session that may be on their way to be fused again: enough to keep the engine busy."""
 TRIES = 2
 """Processes that a question may be given to: it is asked again once."""
 
@@ -55,10 +55,12 @@ class Tenant:
         settings: what it was opened with.
         hold_s: seconds of media kept; what is older is let go.
         opening: resolved by the engine's reply.
+        ahead: windows that may be on their way to be fused again.
     """
 
-    def __init__(self, settings: SessionSettings, hold_s: float, opening: Pending) -> None:
+    def __init__(self, settings: SessionSettings, hold_s: float, opening: Pending, ahead: int = AHEAD) -> None:
         self.settings = settings
+        self._ahead = ahead
         self.opening = opening
         self.closing: Pending | None = None
         self.asking: dict[str, Asking] = {}
@@ -124,14 +126,14 @@ class Tenant:
     # ---- what goes out
 
     def next(self, now: float) -> Iterator[Command]:
-        """What may be sent now of what waits, ``AHEAD`` windows before the engine has fused the first of them."""
+        """What may be sent now of what waits, ``ahead`` windows before the engine has fused the first of them."""
         while self._due:
             item = self._due[0]
             if isinstance(item, Asking):
                 item.tries += 1
                 self._due.popleft()
                 yield Asked(item.question, (), item.asked, now)
-            elif len(self._in_flight) < AHEAD:
+            elif len(self._in_flight) < self._ahead:
                 item.given += 1
                 self._in_flight.append(item.index)
                 self._due.popleft()

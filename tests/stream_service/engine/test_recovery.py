@@ -252,6 +252,19 @@ async def test_a_memory_is_rebuilt_a_few_windows_at_a_time_and_the_asked_one_fir
     await rig.engine.stop(drain_s=0)
 
 
+async def test_no_more_windows_are_given_again_at_once_than_the_engine_lets_wait() -> None:
+    rig = Rig(SETTINGS.model_copy(update={"window_queue": 2}))
+    await rig.engine.start()
+    await rig.open("a")
+    for index in range(3):
+        rig.engine.feed(window("a", index))
+    await rig.restart()
+    assert rig.sent() == [0, 1]
+    rig.link.receive(fused(0))
+    assert rig.sent() == [0, 1, 2]
+    await rig.engine.stop(drain_s=0)
+
+
 async def test_a_window_pushed_out_before_it_was_given_again_is_told() -> None:
     rig = Rig(SETTINGS.model_copy(update={"refeed_windows": 8}))
     await rig.engine.start()
