@@ -100,7 +100,7 @@ def test_a_result_becomes_its_plots(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_the_same_numbers_give_the_same_bytes(tmp_path: Path) -> None:
-    source = _file(tmp_path / "found.txt", _quality(), _long())
+    source = _file(tmp_path / "found.txt", _long())
     for folder in ("one", "two"):
         assert main([str(source), "--into", str(tmp_path / folder)]) == 0
     for path in (tmp_path / "one").iterdir():
