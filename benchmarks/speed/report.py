@@ -10,7 +10,7 @@ from benchmarks.report import table
 from benchmarks.speed.bench import Row
 from benchmarks.speed.journal import Entry, Journal
 from benchmarks.speed.measures import measures
-from benchmarks.speed.targets import ratios
+from benchmarks.speed.targets import Ratio, ratios
 
 __all__ = ["as_json", "as_line", "as_text"]
 
@@ -25,9 +25,7 @@ def as_text(journal: Journal) -> str:
         rows = [row for entry in entries for row in entry.rows]
         heads = [model, "value", "least", "most", "n", "floor", "× floor", "parts"]
         parts.append(table(heads, [_cells(row) for row in rows], left=(0, 7)))
-        reached = [
-            [one.name, f"{one.value:.4f}", f"{one.first:.4g}", f"{one.goal:.4g}", one.verdict] for one in ratios(rows)
-        ]
+        reached = [_judged(one) for one in ratios(model, rows)]
         if reached:
             parts.append(table([f"{model}: ratio", "value", "first", "goal", ""], reached, left=(0, 4)))
         parts += [f"{model}: {entry.measure} failed: {entry.failed}" for entry in entries if entry.failed]
@@ -52,7 +50,7 @@ def as_json(journal: Journal) -> dict[str, Any]:
             rows += [told | _plain(row) for row in entry.rows]
             if entry.failed is not None:
                 failed.append(told | {"why": entry.failed})
-        whole = ratios([row for entry in entries for row in entry.rows])
+        whole = ratios(model, [row for entry in entries for row in entry.rows])
         reached += [
             {"model": model} | asdict(one) | {"value": round(one.value, _DIGITS), "verdict": one.verdict}
             for one in whole
@@ -64,6 +62,10 @@ def as_json(journal: Journal) -> dict[str, Any]:
     weights = {told["weights"] for told in journal.run.get("models", {}).values()}
     when = max((row["at"] for row in [*rows, *failed]), default="")
     return found | {"measured_on": hosts, "weights": ", ".join(sorted(weights)), "date": when} | journal.run
+
+
+def _judged(one: Ratio) -> list[str]:
+    return [one.name, f"{one.value:.4f}", f"{one.first:.4g}", f"{one.goal:.4g}", one.verdict]
 
 
 def _entries(journal: Journal, model: str) -> list[Entry]:

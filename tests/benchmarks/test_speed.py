@@ -126,11 +126,12 @@ def _rows(**values: float) -> list[Row]:
 
 def test_ratios_are_judged_by_their_targets_and_left_out_where_a_row_is_missing() -> None:
     young, old = Row("first token at 5 min", 10.0), Row("first token at 60 min", 11.0)
-    (one,) = ratios([young, old])
+    (one,) = ratios("nano", [young, old])
     assert (one.name, one.value, one.verdict) == ("first token at 60 min ÷ at 5 min", 1.1, "first met")
-    verdicts = [ratios(_rows(windows_a_second=value))[0].verdict for value in (11.9, 12.0, 30.0)]
+    verdicts = [ratios("7b", _rows(windows_a_second=value))[0].verdict for value in (11.9, 12.0, 30.0)]
     assert verdicts == ["missed", "first met", "goal met"]  # more is better
-    assert ratios([young]) == []
+    assert ratios("nano", [young]) == []
+    assert ratios("nano", _rows(windows_a_second=100.0)) == []  # a target of the large models only
 
 
 def _entry(measure: str, **more: Any) -> Entry:
@@ -282,7 +283,7 @@ def test_one_command_measures_every_row_and_goes_on_where_it_was(
     parts = rows["first token at 1 min"]["parts"]
     assert [parts[name] for name in age.PARTS] == [rows[name]["value"] for name in age.PARTS.values()]
     assert {"decode step at the minute (graphs off)", "windows a second (graphs off)"} <= set(rows)
-    assert len(found["ratios"]) == 9
+    assert len(found["ratios"]) == 8
     assert err.count("tiny ") == len(measures((1, 2, 5, 60)))
 
     def never(*_: Any, **__: Any) -> None:
