@@ -90,6 +90,12 @@ class Service:
                 with suppress(psutil.NoSuchProcess):
                     child.resume()
 
+    def kill_engine(self) -> None:
+        """The engine alone: the service starts another."""
+        for child in psutil.Process(self._process.pid).children():
+            if child.name() == "omnidrop-engine":
+                child.kill()
+
     def sessions(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = httpx.get(f"{self.url}/v1/sessions").raise_for_status().json()["sessions"]
         return found

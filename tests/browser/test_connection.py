@@ -96,6 +96,25 @@ def test_picture_and_sound_cut_and_sent_again(open_camera: Opened) -> None:
     assert "source.back" in [event["type"] for event in events.received]
 
 
+def test_the_model_is_killed_and_asked_again(open_camera: Opened, service: Service) -> None:
+    page = quiet(open_camera())
+    events = Events(page)
+    session = start(page)
+    wait_for_windows(page, 1)
+    with service.engine_paused():
+        interrupted = type_question(page, "What do you see?")
+        expect(interrupted).to_have_attribute("data-state", "answering")
+        service.kill_engine()
+    expect(interrupted).to_contain_text("The model was restarted and is asked again.")
+    expect_notice(page, "engine", "The model was restarted.", "Its memory was rebuilt.")
+    expect_answer(interrupted)
+    assert session_of(page) == session
+    assert [event["question"] for event in events.received if event["type"] == "answer.restarted"] == [
+        interrupted.get_attribute("data-question")
+    ]
+    events.assert_gapless()
+
+
 def test_the_service_is_killed_and_goes_on_from_its_log(open_camera: Opened, service: Service) -> None:
     page = quiet(open_camera())
     events = Events(page)
