@@ -46,10 +46,11 @@ class Journal:
 
     Args:
         path: of the file; None keeps them in memory only.
-        run: what must be equal for figures to be comparable, and where they are measured; None to take a file's.
+        run: what must be equal for figures to be comparable, and where they are measured; `models` holds, by name, what
+            must be equal for each of them. None to take a file's.
 
     Attributes:
-        run: as given, or of the file.
+        run: as given, with the models that the file knows besides.
 
     Raises:
         JournalError: the file is missing, or was written by a run with other settings or on other hardware.
@@ -58,14 +59,15 @@ class Journal:
     def __init__(self, path: Path | None, run: Mapping[str, Any] | None) -> None:
         self._path = path
         self._entries: dict[tuple[str, str], Entry] = {}
-        self.run: dict[str, Any] = dict(run or {})
+        self.run: dict[str, Any] = {}
         if path is not None and path.exists() and path.stat().st_size:
-            self._read(path, run)
+            self._read(path)
         elif run is None:
             raise JournalError(f"{path} holds nothing to report")
         elif path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._append({"run": self.run})
+        if run is not None:
+            self._begin(json.loads(json.dumps(run)))
 
     def __contains__(self, key: tuple[str, str]) -> bool:
         return key in self._entries
@@ -95,21 +97,30 @@ class Journal:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
-    def _read(self, path: Path, run: Mapping[str, Any] | None) -> None:
+    def _begin(self, run: dict[str, Any]) -> None:
+        """A run goes on, perhaps with further models."""
+        known = self.run.get("models", {})
+        both = {name: known[name] for name in run["models"] if name in known}
+        was = self.run | {"models": run["models"] | both} if self.run else run
+        if was != run:
+            differs = ", ".join(key for key in run if was.get(key) != run[key])
+            raise JournalError(f"{self._path} was written with another {differs}: name another file with --out")
+        if len(both) < len(run["models"]) or not self.run:
+            self.run = run | {"models": known | run["models"]}
+            self._append({"run": self.run})
+
+    def _read(self, path: Path) -> None:
         whole = path.read_text(encoding="utf-8")
         # a run that was killed may have left half a line: it is cut off, and measured again
         complete = whole[: whole.rfind("\n") + 1]
         try:
-            lines = [json.loads(line) for line in complete.splitlines()]
-            found = lines[0]["run"]
-            for line in lines[1:]:
+            for line in map(json.loads, complete.splitlines()):
+                if "run" in line:
+                    self.run = line["run"]
+                    continue
                 entry = Entry(**{**line, "rows": [Row(**row) for row in line["rows"]]})
                 self._entries[entry.model, entry.measure] = entry
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise JournalError(f"{path} is not a journal of this benchmark: name another file with --out") from error
-        if run is not None and found != json.loads(json.dumps(run)):
-            differs = ", ".join(key for key in run if found.get(key) != json.loads(json.dumps(run[key])))
-            raise JournalError(f"{path} was written with another {differs}: name another file with --out")
-        self.run = found
         if complete != whole:
             path.write_text(complete, encoding="utf-8")

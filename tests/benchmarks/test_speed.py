@@ -140,7 +140,7 @@ def _entry(measure: str, **more: Any) -> Entry:
 
 
 def test_a_journal_is_taken_up_where_it_was_cut_off(tmp_path: Path) -> None:
-    path, run = tmp_path / "new" / "speed.jsonl", {"device": "cpu", "sessions": (1, 2)}
+    path, run = tmp_path / "new" / "speed.jsonl", {"device": "cpu", "models": {"tiny": {"sessions": (1, 2)}}}
     journal = Journal(path, run)
     journal.add(_entry("age-5"))
     whole = path.read_text(encoding="utf-8")
@@ -154,10 +154,12 @@ def test_a_journal_is_taken_up_where_it_was_cut_off(tmp_path: Path) -> None:
 
 def test_a_journal_of_another_run_or_of_nothing_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "speed.jsonl"
-    Journal(path, {"hardware": "a", "device": "cpu"})
-    with pytest.raises(JournalError, match="another hardware: name another"):
-        Journal(path, {"hardware": "b", "device": "cpu"})
-    assert Journal(path, None).run == {"hardware": "a", "device": "cpu"}
+    run = {"hardware": "a", "device": "cpu", "models": {"tiny": {"budget": 300}}}
+    Journal(path, run)
+    for other, differs in ({"hardware": "b"}, "hardware"), ({"models": {"tiny": {"budget": 400}}}, "models"):
+        with pytest.raises(JournalError, match=f"another {differs}: name another"):
+            Journal(path, run | other)
+    assert Journal(path, None).run == run
     with pytest.raises(JournalError, match="nothing to report"):
         Journal(tmp_path / "none.jsonl", None)
     path.write_text("no journal\n", encoding="utf-8")
@@ -165,8 +167,18 @@ def test_a_journal_of_another_run_or_of_nothing_is_refused(tmp_path: Path) -> No
         Journal(path, {})
 
 
+def test_a_journal_takes_further_models_in(tmp_path: Path) -> None:
+    path, seven, three = tmp_path / "speed.jsonl", {"7b": {"budget": 8192}}, {"3b": {"budget": 4096}}
+    Journal(path, {"device": "cpu", "models": seven}).add(_entry("age-5"))
+    Journal(path, {"device": "cpu", "models": three})
+    again = Journal(path, {"device": "cpu", "models": seven})
+    assert again.run == Journal(path, None).run == {"device": "cpu", "models": seven | three}
+    assert ("tiny", "age-5") in again
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 3
+
+
 def test_the_report_tells_spread_floor_parts_and_failures() -> None:
-    journal = Journal(None, {})
+    journal = Journal(None, {"models": {}})
     journal.add(_entry("age-5"))
     journal.add(Entry("tiny", "exact", failed="ArithmeticError: not a number"))
     text = as_text(journal)
