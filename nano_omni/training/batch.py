@@ -28,9 +28,9 @@ class Capacity:
 
     seconds: int = 1024  # of video
     long_windows: int = 512  # of 2 s of sound
-    short_windows: int = 1024  # of 1 s
+    short_windows: int = 768  # of 1 s
     tokens: int = 114_688
-    labels: int = 24_576
+    labels: int = 16_384
     ids: int = 262_144  # position ids of all streams together
 
 

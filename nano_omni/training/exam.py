@@ -41,7 +41,6 @@ class _Papers(IterableDataset[tuple[int, Batch]]):
             yield index, next(iter(batcher))[0]
 
 
-@torch.no_grad()
 def examine(
     trainer: Trainer, chat: Chat, rows: Sequence[Row], *, batches: int, capacity: Capacity, bank: SpeechBank | None,
     workers: int, seed: int = 0,
@@ -59,6 +58,7 @@ def examine(
         ):  # a length that training never saw is not worth compiling for
             scene = make_scene(here)
         media = make_media(here, scene, rows[index].damage, bank, dtype)
+        # With gradients on, though none is taken: without them every layer would be compiled once more.
         logits, _ = trainer.logits(here, media, Stage.PRUNED)
         right = (logits.detach().argmax(-1) == here.labels[:, 1]).cpu().numpy()
         tallies[index].add(batch, batch.labels.numpy(), np.asarray(right))

@@ -50,7 +50,7 @@ class Mix:
     turns: tuple[float, ...] = (0.45, 0.2, 0.15, 0.1, 0.06, 0.04)  # chance of 0, 1, 2 … turns in the conversation
     slots_per_window: float = 3.0
     fewest_slots: int = 12
-    most_slots: int = 256
+    most_slots: int = 448
     at_end: float = 0.3  # share of the slots asked at the very end
     hard: float = 0.3  # share of the moments at which only hard categories are asked
     needles_only: float = 0.7  # share of the needle streams asked about nothing else
