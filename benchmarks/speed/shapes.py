@@ -128,13 +128,18 @@ def build(shape: Shape, *, device: str | torch.device, dtype: torch.dtype, seed:
 
 
 def write(shape: Shape, directory: Path, *, device: str | torch.device, dtype: torch.dtype, seed: int = 0) -> None:
-    """The same as a checkpoint in the official layout, for a service to load."""
+    """The same as a checkpoint in the official layout, for a service to load.
+
+    Its answers are made of what the tokenizer can read: otherwise they would have no first text.
+    """
     from transformers import AutoTokenizer
 
     thinker = _thinker(shape, torch.device(device), dtype, seed)
+    tokenizer = AutoTokenizer.from_pretrained(str(weights_dir()))
     thinker.generation_config.eos_token_id = _prompt().end[0]
+    thinker.lm_head.weight[len(tokenizer) :] = 0
     thinker.save_pretrained(directory)
-    AutoTokenizer.from_pretrained(str(weights_dir())).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
     if shape.facts:
         (directory / "omnidrop.json").write_text(json.dumps(shape.facts), encoding="utf-8")
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.endurance import __main__ as endurance
 from benchmarks.endurance.checkpoint import main as write_checkpoint
@@ -13,7 +15,8 @@ from benchmarks.endurance.device import DeviceMemory, is_flat
 from benchmarks.endurance.stream import _judge, _spread
 from benchmarks.faults.outcome import Outcome
 from benchmarks.faults.watcher import Event, Watcher
-from pruner import LiveModel
+from benchmarks.speed.shapes import SHAPES, write
+from pruner import Ask, LiveModel, TurnOptions
 
 
 def test_memory_is_flat_when_the_end_holds_no_more_than_the_second_quarter() -> None:
@@ -77,6 +80,18 @@ def test_written_weights_are_loaded_as_any_checkpoint(tmp_path: Path) -> None:
     live = LiveModel.load(tmp_path)
     assert (live.facts.layers, live.facts.fusion_depth, live.facts.height) == (6, 3, 84)
     assert live.model.prompt.end[0] in live.model.prompt.stop
+
+
+@pytest.mark.default
+def test_answers_of_written_weights_can_be_read_whatever_the_vocabulary(tmp_path: Path) -> None:
+    tiny = SHAPES["tiny"]
+    write(replace(tiny, text=tiny.text | {"vocab_size": 20_000}), tmp_path, device="cpu", dtype=torch.float32)
+    live = LiveModel.load(tmp_path)
+    (turn,) = live.guide([Ask(live.open(budget=200), "What?", TurnOptions(max_tokens=40))])
+    while not live.step([turn])[0].done:
+        pass
+    assert max(turn.ids) < 768
+    assert turn.text
 
 
 @pytest.mark.default
