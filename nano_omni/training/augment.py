@@ -26,7 +26,7 @@ _LUMA = (0.299, 0.587, 0.114)
 class Damage:
     """Chances and strengths of every effect; evaluation rows set one of them to 1."""
 
-    light: float = 0.3
+    light: float = 0.35
     brightness: float = 0.35  # most that is added or taken, of full scale
     camera_noise: float = 0.25
     box: float = 0.25
@@ -34,9 +34,9 @@ class Damage:
     codec: float = 0.3
     speech: float = 0.4
     gain: float = 0.3
-    noise: float = 0.35
+    noise: float = 0.45
     loudest_noise: float = 0.05
-    clipping: float = 0.12
+    clipping: float = 0.2
     band: float = 0.3
     coding_noise: float = 0.3
     packet_loss: float = 0.08

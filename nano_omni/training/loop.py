@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, _dynamo
 from torch.multiprocessing import Value
 from torch.utils.data import DataLoader
 
@@ -77,7 +77,7 @@ class Run:
         if cuda:
             torch.cuda.set_device(self.device)
             compile_renderer(self.device)
-            torch._dynamo.config.recompile_limit = RECOMPILATIONS
+            _dynamo.config.recompile_limit = RECOMPILATIONS
         if self.size > 1:
             dist.init_process_group("nccl" if cuda else "gloo")
         start = self._start()

@@ -6,6 +6,7 @@ Seeds from `ACCEPTANCE_SEEDS` on are reserved for acceptance: nothing is ever tr
 
 from nano_omni.world.draws import Draws
 from nano_omni.world.entities import ACCEPTANCE_SEEDS, SPLITS, Scene, Script, Sound, Thing
+from nano_omni.world.episodes import episode
 from nano_omni.world.pack import Packed, pack
 from nano_omni.world.questions import AUDIO_CATEGORIES, CATEGORIES, QA, VIDEO_CATEGORIES, Phrasing, questions
 from nano_omni.world.render import render
@@ -26,6 +27,7 @@ __all__ = [
     "Script",
     "Sound",
     "Thing",
+    "episode",
     "make_script",
     "pack",
     "questions",

@@ -19,6 +19,7 @@ from nano_omni.world import (
     Script,
     Sound,
     Thing,
+    episode,
     make_script,
     questions,
 )
@@ -376,6 +377,20 @@ def test_evidence_holds_what_the_answer_names() -> None:
                 assert any(match.group(1) in {thing.name for thing in scene.things} for scene in shown), qa
                 found[qa.category] += 1
     assert len(found) >= 5
+
+
+def test_an_episode_is_a_conversation_in_order_of_time() -> None:
+    for split in SPLITS:
+        script = make_script(4, 12, split)
+        asked = episode(script, Draws(1), 6, ["past", "audio", "now"])
+        assert len(asked) >= 5
+        assert [qa.cut for qa in asked] == sorted({qa.cut for qa in asked})
+        assert asked[-1].cut == 24
+        assert len({qa.text for qa in asked}) == len(asked)
+        for qa in asked:
+            judge(script, qa)
+    with pytest.raises(ValueError, match="turns"):
+        episode(script, Draws(1), 13)
 
 
 def test_questions_repeat_from_the_same_seed_and_respect_the_choice() -> None:
