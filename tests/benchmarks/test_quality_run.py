@@ -19,9 +19,10 @@ from benchmarks.quality.jobs import RIVALS, Job
 from benchmarks.quality.outcomes import Prediction, Unreachable
 from benchmarks.quality.papers import make_paper, media
 from benchmarks.quality.survivors import Survivors
+from benchmarks.quality.together import answer_each, answer_together
 from pruner import LiveModel
 from pruner.encoder import HearingState, WindowEncoder
-from pruner.oneshot import reply
+from pruner.oneshot import assemble, reply
 from pruner.policies import make
 
 pytestmark = pytest.mark.default
@@ -53,6 +54,22 @@ def test_answers_given_together_are_those_given_alone(tiny_model: LiveModel, pol
             assert all(torch.equal(rows, its.cpu()) for rows, its in zip(entered, alone.alive, strict=True))
             said.add(prediction.text)
     assert len(said) > 3
+
+
+def test_whole_passes_side_by_side_answer_as_a_shared_past_does(tiny_model: LiveModel) -> None:
+    """What a GPU does instead."""
+    paper = make_paper(8_000_015, 2, "dense", 4, "canonical")
+    (windows,) = Candidates(tiny_model, [paper], "cpu").windows
+    policy = make("random", 0.5, tiny_model.facts.layers)
+    prompts = [assemble(tiny_model.model, windows, policy.compress(windows), qa.text) for qa in paper.asked]
+    pruners = [policy.prune(prompt.asked(tiny_model.facts.layers)) for prompt in prompts]
+    shared = answer_together(tiny_model.model, prompts, pruners[0], limit=6)
+    whole = answer_each(tiny_model.model, prompts, pruners, limit=6)
+    assert [one.ids for one in whole] == [one.ids for one in shared]
+    assert [[len(rows) for rows in one.alive] for one in whole] == [[len(rows) for rows in one.alive] for one in shared]
+    with pytest.raises(ValueError, match="do not share their past"):
+        fastv = make("fastv", 0.5, tiny_model.facts.layers).prune(prompts[0].asked(tiny_model.facts.layers))
+        answer_together(tiny_model.model, prompts, fastv, limit=6)
 
 
 def test_survivors_name_tokens_of_the_recording(tiny_model: LiveModel) -> None:
