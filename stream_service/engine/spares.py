@@ -9,8 +9,8 @@ from stream_service.engine.link import Link
 from stream_service.engine.messages import Reply
 from stream_service.engine.settings import EngineSettings
 
-NICENESS = 19
-"""Of a spare until it is prepared: whoever has something to do goes first."""
+NICENESS = 10
+"""Of a spare until it is prepared: a tenth of the share of those at work, so that it is ready on a full machine too."""
 
 Spawn = Callable[[EngineSettings, Callable[[Reply], None]], Awaitable[Link]]
 

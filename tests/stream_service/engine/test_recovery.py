@@ -312,7 +312,7 @@ async def test_a_session_that_cannot_be_rebuilt_is_told_and_its_question_goes_on
 
 async def test_a_spare_takes_over_and_another_one_is_prepared(standby: Rig) -> None:
     first, spare = standby.spawner.links
-    assert spare.sent == [Prepare(19)]
+    assert spare.sent == [Prepare(10)]
     spare.prepared.set()
     first.kill()
     await standby.processes(3)
@@ -341,5 +341,5 @@ async def test_a_spare_that_ended_is_no_help_and_replaced(standby: Rig) -> None:
     first.kill()
     await standby.processes(4)
     assert standby.running is standby.spawner.links[2]
-    assert standby.spawner.links[3].sent == [Prepare(19)]
+    assert standby.spawner.links[3].sent == [Prepare(10)]
     await standby.engine.stop(drain_s=0)
