@@ -67,8 +67,8 @@ def test_whole_passes_side_by_side_answer_as_a_shared_past_does(tiny_model: Live
     whole = answer_each(tiny_model.model, prompts, pruners, limit=6)
     assert [one.ids for one in whole] == [one.ids for one in shared]
     assert [[len(rows) for rows in one.alive] for one in whole] == [[len(rows) for rows in one.alive] for one in shared]
+    fastv = make("fastv", 0.5, tiny_model.facts.layers).prune(prompts[0].asked(tiny_model.facts.layers))
     with pytest.raises(ValueError, match="do not share their past"):
-        fastv = make("fastv", 0.5, tiny_model.facts.layers).prune(prompts[0].asked(tiny_model.facts.layers))
         answer_together(tiny_model.model, prompts, fastv, limit=6)
 
 
