@@ -13,20 +13,21 @@ from typing import Self
 import numpy as np
 
 from benchmarks.faults.service import Victim, resident_bytes
-from clients.python import Api
+from clients.python import Api, ConnectionLost
 
 _MIB = 2**20
 _EVERY_S = 5.0
 _SAMPLES = 20
+_TRIES = 3
 _WARM = 0.25
 _TASKS = re.compile(r"^omnidrop_gateway_tasks (\S+)$", re.MULTILINE)
 
 FLAT_AN_HOUR = 0.05
 """Flat: after the first quarter of the time (the warm-up: caches, allocators, the memory of the session that stays),
 the line fitted through a process's resident memory rises by less than this share of it in an hour."""
-SHORT_S, SETTLING_MIB = 600.0, 48.0
-"""Over less time than this a line says little: there, rising by less than so much counts as flat. Allocators settle;
-what leaks a session every few seconds grows by hundreds."""
+SHORT_S, SETTLING_MIB = 1800.0, 48.0
+"""Over less time than this a line says little, for the engine's memory goes up and down by 50 MiB: there, rising by
+less than so much counts as flat. What leaks a session every few seconds grows by hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,14 @@ class Vitals:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.wait([self._task])
+        if not self._task.cancelled():
+            self._task.result()  # raises what ended it sooner: samples would be missing
 
     async def sample(self) -> Sample:
         """The service now, which is also kept."""
         victim = self._victim
-        metrics = (await self._api.request("GET", "/metrics")).text
-        tasks = _TASKS.search(metrics)
+        tasks = _TASKS.search(await self._metrics())
         assert tasks is not None, "the service does not count its tasks"
         sample = Sample(
             round(asyncio.get_running_loop().time() - self._began, 1),
@@ -81,6 +83,14 @@ class Vitals:
         )
         self.samples.append(sample)
         return sample
+
+    async def _metrics(self) -> str:
+        for _ in range(_TRIES):
+            try:
+                return (await self._api.request("GET", "/metrics")).text
+            except ConnectionLost as error:  # a server may close an idle connection at the moment of its next use
+                last = error
+        raise last
 
     async def settles(self, before: Sample, spare: int, limit_s: float) -> Sample:
         """Wait until there are no more tasks and sockets than ``before`` and a few; the last sample when not."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from types import SimpleNamespace
 
 import pytest
 
 from benchmarks.faults.__main__ import SCENARIOS, main
 from benchmarks.faults.outcome import Outcome, report
 from benchmarks.faults.relay import Conditions, Line, Relay, gateway_of, led_through, without_candidates
-from benchmarks.faults.vitals import Sample, by_minute, growth, holds_no_more
+from benchmarks.faults.vitals import Sample, Vitals, by_minute, growth, holds_no_more
 from nano_omni import weights_dir
 from nano_omni.build import build
 
@@ -100,6 +101,23 @@ def test_a_promise_once_broken_stays_so() -> None:
     assert outcome.as_json() == {"passed": False, "checks": {"it floats": False}, "waves": 3}
     assert "NO" in report([outcome])
     assert "storm: waves 3" in report([outcome])
+
+
+async def test_samples_that_stop_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    vitals, failed = Vitals(SimpleNamespace(), SimpleNamespace(), minutes=1e-6), asyncio.Event()
+    first = True
+
+    async def sample() -> None:
+        nonlocal first
+        if not first:
+            failed.set()
+            raise OSError("no such process")
+        first = False
+
+    monkeypatch.setattr(vitals, "sample", sample)
+    with pytest.raises(OSError, match="no such process"):
+        async with vitals:
+            await failed.wait()
 
 
 def hour(leak_mib: float, *, warm_up_mib: float = 0.0, minutes: float = 60.0) -> list[Sample]:
