@@ -179,7 +179,7 @@ class FusionStore:
 
     def settle(self, start: int) -> None:
         """Rates how new the audiovisual rows from `start` on are, once their hidden states have been written."""
-        if not self.rows.media[start:].any():  # most calls: an answer grows by a row at a time
+        if not self.table.media_from(start):  # most calls: an answer grows by a row at a time
             return
         for here, past in neighbours(self.rows, start):
             index = self._index(here)

@@ -104,7 +104,7 @@ class TokenRows:
             order = np.arange(count, dtype=np.int64) + order
 
         def column(value: npt.ArrayLike, dtype: type[np.integer]) -> Column:
-            return np.broadcast_to(np.asarray(value, dtype=dtype), (count,)).copy()
+            return np.full(count, value, dtype=dtype)
 
         return cls(
             modality=column(modality, np.uint8),
@@ -177,6 +177,10 @@ class TokenTable:
     def nbytes(self) -> int:
         """Bytes of all columns, used or not."""
         return sum(int(getattr(self._columns, name).nbytes) for name in COLUMNS)
+
+    def media_from(self, start: int) -> bool:
+        """Whether an audiovisual row lies at or after `start`."""
+        return bool((self._columns.role[start : self._length] == Role.MEDIA).any())
 
     def append(self, rows: TokenRows) -> int:
         """Adds rows at the end and returns the index of the first.

@@ -229,7 +229,7 @@ class TextStack:
 
     def _by_head(self, joined: Tensor) -> Tensor:
         """[n, heads * head_dim] as [heads, n, head_dim]."""
-        return joined.view(len(joined), -1, self.head_dim).transpose(0, 1)
+        return joined.view(joined.shape[0], -1, self.head_dim).transpose(0, 1)
 
     def finish(self, layer: int, hidden: Tensor, attended: Tensor) -> Tensor:
         """The layer's output [n, hidden_size] from its input and its heads' attention output [heads, n, head_dim]."""
@@ -243,4 +243,4 @@ class TextStack:
         return scores
 
     def _norm(self, hidden: Tensor, weight: Tensor) -> Tensor:
-        return functional.rms_norm(hidden, weight.shape, weight, self._eps)
+        return torch.rms_norm(hidden, weight.shape, weight, self._eps)
