@@ -57,6 +57,7 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
         frame_size=settings.frame_size and settings.frame_size[::-1],
         frame_tokens=settings.frame_tokens,
         turn=options,
+        graphs=settings.graphs,
     )
     try:
         model = LiveModel.load(

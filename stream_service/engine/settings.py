@@ -46,6 +46,10 @@ class EngineSettings(BaseModel):
         le=256,
         description="CPU threads of the model; unset: all cores but one, which media and speech need, and at most 4",
     )
+    graphs: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="short passes in fixed shapes, as CUDA graphs; auto: on a GPU, but not for mixtures of experts",
+    )
 
     budget: int = Field(
         default=2048,
