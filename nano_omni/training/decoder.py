@@ -11,6 +11,7 @@ where it was, column N + c where it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,13 +106,16 @@ def dense_masks(rules: Sequence[_Rule], size: int, columns: Sequence[int], range
 
 def block_masks(rules: Sequence[_Rule], size: int, columns: Sequence[int], ranges: Sequence[Ranges]) -> list[Mask]:
     """Masks for FlexAttention, one for each rule; those of equal `ranges` and columns share one table of blocks."""
-    tables: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+    made: dict[tuple[int, int], BlockMask] = {}
     masks: list[Mask] = []
     for rule, count, range_ in zip(rules, columns, ranges, strict=True):
         key = id(range_), count
-        if key not in tables:
-            tables[key] = _blocks(range_, count // size)
-        masks.append(BlockMask.from_kv_blocks(*tables[key], BLOCK_SIZE=BLOCK, mask_mod=rule, seq_lengths=(size, count)))
+        if key not in made:
+            tables = _blocks(range_, count // size)
+            made[key] = BlockMask.from_kv_blocks(*tables, BLOCK_SIZE=BLOCK, mask_mod=rule, seq_lengths=(size, count))
+        mask = copy(made[key])  # turning a table round, as backward passes need it, costs a millisecond
+        mask.mask_mod = rule
+        masks.append(mask)
     return masks
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -78,6 +79,8 @@ class Run:
             torch.cuda.set_device(self.device)
             compile_renderer(self.device)
             _dynamo.config.recompile_limit = RECOMPILATIONS
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # every tensor that a loader hands over is a file
         if self.size > 1:
             dist.init_process_group("nccl" if cuda else "gloo")
         start = self._start()

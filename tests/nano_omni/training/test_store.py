@@ -34,6 +34,7 @@ from pruner.windows import RawWindow
 
 WINDOWS, LIMIT, BUDGET = 12, 668, 260
 QUESTION = "What colour was it?"
+SCRIPT = make_script(5, WINDOWS)
 
 
 @pytest.fixture(scope="module")
@@ -101,15 +102,20 @@ def _packed(chat: Chat, script: Script, watched: Watched) -> Batch:
     return batch
 
 
+@pytest.fixture(scope="module")
+def watched(checkpoint: Path) -> Watched:
+    return Watched(checkpoint, SCRIPT)
+
+
 @pytest.mark.default
-def test_what_training_sees_of_a_full_store_is_what_the_store_holds(chat: Chat, checkpoint: Path) -> None:
-    script = make_script(5, WINDOWS)
-    watched = Watched(checkpoint, script)
+def test_what_training_sees_of_a_full_store_is_what_the_store_holds(
+    chat: Chat, checkpoint: Path, watched: Watched
+) -> None:
     assert len(watched.deaths) > 300
     moved = [before - after for before, after in watched.moved.items()]
     assert max(moved) > 40, "the question must have pushed positions down"
     assert len(set(moved)) > 3
-    batch = _packed(chat, script, watched)
+    batch = _packed(chat, SCRIPT, watched)
     thinker = _thinker(checkpoint)
     with torch.no_grad():
         media = make_media(batch, make_scene(batch), CLEAN, None, torch.float32)
@@ -121,8 +127,8 @@ def test_what_training_sees_of_a_full_store_is_what_the_store_holds(chat: Chat, 
     assert (whole - watched.logits).abs().max() > 0.01, "a full store must make a difference"
 
 
-def test_a_played_store_keeps_as_many_tokens_of_each_window_as_the_live_one(chat: Chat, checkpoint: Path) -> None:
-    watched = Watched(checkpoint, make_script(5, WINDOWS))
+@pytest.mark.default
+def test_a_played_store_keeps_as_many_tokens_of_each_window_as_the_live_one(chat: Chat, watched: Watched) -> None:
     trunk = LayoutBuilder(chat, StreamShape(2 * WINDOWS)).finish().rows
     past = stored(trunk, BUDGET, LIMIT, np.random.default_rng(0))
     kept = [int((past.deaths[first:last] == NEVER).sum()) for first, last in windows_of(trunk)]

@@ -96,6 +96,7 @@ def test_a_stream_is_its_seed() -> None:
     assert LongStream(3, 30).script(29) == STREAMS[3].script(29)
 
 
+@pytest.mark.default
 def test_windows_come_in_order_with_their_questions() -> None:
     stream = LongStream(11, 2, moments=(1, 2), ages=(1,))
     assert [question.cut for question in stream.questions] == [120, 120]
