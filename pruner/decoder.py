@@ -12,7 +12,7 @@ in a pass waits for the device.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,13 +64,20 @@ class LayeredDecoder:
         self._groups = stack.heads // stack.kv_heads
 
     @torch.inference_mode()
-    def fuse(self, items: Sequence[Extension]) -> None:
-        """Adds rows to the stores of several conversations (at most one item a store)."""
-        if self.fixed is None or not all(map(self.fixed.takes, items)):
-            self._shallow(items, [self._quiet(item) for item in items])
+    def fuse(self, items: Iterable[Extension]) -> None:
+        """Adds rows to the stores of several conversations (at most one item a store).
+
+        With fixed passes one item after the other: the device works on one while the host makes the next.
+        """
+        if self.fixed is None:
+            together = list(items)
+            self._shallow(together, [self._quiet(item) for item in together])
             return
         for item in items:
-            self.fixed.fuse(item)
+            if self.fixed.takes(item):
+                self.fixed.fuse(item)
+            else:
+                self._shallow([item], [self._quiet(item)])
 
     @torch.inference_mode()
     def guide(self, items: Sequence[Query]) -> list[Guided]:

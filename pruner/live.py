@@ -14,13 +14,13 @@ Every method either does what it says for all its items or raises a `PrunerError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
 from pruner.asking import WRAPPERS, Ask, check_question
-from pruner.conversation import Conversation, ConversationState, require_budget
+from pruner.conversation import Conversation, ConversationState, PlacedWindow, require_budget
 from pruner.decoder import LayeredDecoder
 from pruner.encoder import WindowEncoder
 from pruner.errors import BudgetError, InputError, StateError
@@ -29,6 +29,7 @@ from pruner.families.omni import OmniModel
 from pruner.fixed import FixedPasses
 from pruner.graphs import GraphPool
 from pruner.options import LiveOptions, TurnOptions
+from pruner.passes import Extension
 from pruner.report import Record
 from pruner.speaking import Speaker
 from pruner.store import FusionStore, StoreShape
@@ -180,8 +181,14 @@ class LiveModel:
         for conversation, _ in items:
             conversation.require(ConversationState.LISTENING, "fuse a window")
         prepared = [conversation.prepare(window) for conversation, window in items]  # all that may be refused
-        placed = [conversation.place(one) for (conversation, _), one in zip(items, prepared, strict=True)]
-        self._decoder.fuse([one.extension for one in placed])
+        placed: list[PlacedWindow] = []
+
+        def extensions() -> Iterator[Extension]:
+            for (conversation, _), one in zip(items, prepared, strict=True):
+                placed.append(conversation.place(one))
+                yield placed[-1].extension
+
+        self._decoder.fuse(extensions())
         return [one.report() for one in placed]
 
     @torch.inference_mode()
