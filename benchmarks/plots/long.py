@@ -12,6 +12,8 @@ from benchmarks.plots.reading import about
 __all__ = ["draw"]
 
 _MIB = 2**20
+_POINTS = 3
+"""Ages of a session that make a curve."""
 _PARTS = {"guide_ms": "guide", "encode_ms": "encode a window", "fuse_ms": "fuse it", "step_ms": "first step"}
 
 
@@ -23,7 +25,7 @@ def draw(result: dict[str, Any], source: Path, into: Path) -> list[Path]:
     if any(len(row["by_age"]) > 1 for row in result["rows"]):
         _recall(result, source, paths[0])
         drawn.append(paths[0])
-    if len(result["curve"]) > 1:
+    if sum(one["ttft_ms"] is not None for one in result["curve"]) >= _POINTS:
         _session(result, source, paths[1])
         drawn.append(paths[1])
     return drawn
@@ -50,7 +52,7 @@ def _recall(result: dict[str, Any], source: Path, path: Path) -> None:
         one.set_ylim(-3, 103)
         one.set_xlabel("age of the event, minutes")
     panel.set_ylabel("exactly right, % (95 % bands)")
-    other.set_ylabel("windows of the event that the store still holds something of, %")
+    other.set_ylabel("of the event's windows still represented, %")
     curves(panel, asked)
     curves(other, held)
     counts = sum(row["n"] for row in result["rows"]) // len(result["rows"])
@@ -63,15 +65,13 @@ def _session(result: dict[str, Any], source: Path, path: Path) -> None:
     timed = [one for one in result["curve"] if one["ttft_ms"] is not None]
     minutes = [one["minute"] for one in timed]
     total = [one["ttft_ms"] for one in timed]
-    ends = []
-    if timed:
-        times.plot(minutes, total, color="black", linewidth=2, marker="o", markersize=4)
-        ends.append(("all", minutes[-1], total[-1], "black"))
-        for (part, label), colour in zip(_PARTS.items(), COLOURS, strict=False):
-            values = [one[part] for one in timed]
-            times.plot(minutes, values, color=colour, linewidth=1.3, marker=".")
-            ends.append((label, minutes[-1], values[-1], colour))
-        times.set_ylim(0, 1.2 * max(total))
+    times.plot(minutes, total, color="black", linewidth=2, marker="o", markersize=4)
+    ends = [("all", minutes[-1], total[-1], "black")]
+    for (part, label), colour in zip(_PARTS.items(), COLOURS, strict=False):
+        values = [one[part] for one in timed]
+        times.plot(minutes, values, color=colour, linewidth=1.3, marker=".")
+        ends.append((label, minutes[-1], values[-1], colour))
+    times.set_ylim(0, 1.2 * max(total))
     label_ends(times, ends)
     times.set_xlabel("age of the session, minutes")
     times.set_ylabel("question known to first token, ms")

@@ -56,7 +56,7 @@ def _long() -> dict[str, Any]:
     curve = [
         {"minute": minute, "resident_mib": 600.0, "session_bytes": 40 * 2**20 if minute != 2 else None}
         | ({"ttft_ms": 91.0, **parts} if minute != 2 else dict.fromkeys(("ttft_ms", *parts)))
-        for minute in (1, 2, 3)
+        for minute in (1, 2, 3, 4)
     ]
     more = {"minutes": 12, "budget": 4096, "computed_bytes": 50 * 2**20, "curve": curve}
     return {"bench": "long", "rows": rows, **more, **MADE}
