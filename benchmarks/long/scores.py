@@ -20,6 +20,7 @@ OLD, YOUNG = 10, 1
 UNIFORM = ("uniform_windows", "uniform_tokens")
 _LATE, _EARLY = 60, 5
 _WARM = 0.25
+_MET = {True: "yes", False: "no", None: "?"}
 
 
 def recall_rows(answers: Sequence[Answer], vitals: Sequence[Vital]) -> list[dict[str, Any]]:
@@ -104,7 +105,10 @@ def _against(answers: Sequence[Answer], rival: str, bound: float) -> dict[str, A
         for seed in sorted({one.seed for one in mine})
     ]
     name = f"recall at {OLD} min, live ÷ {rival}"
-    return _judged(name, ratio(clusters) if clusters else None, bound, least=True)
+    found = _judged(name, ratio(clusters) if clusters else None, bound, least=True)
+    if clusters and found["value"] is None:  # any recall is more than any multiple of none
+        found["met"] = any(mine for mine, _ in clusters)
+    return found
 
 
 def _kept(answers: Sequence[Answer]) -> dict[str, Any]:
@@ -181,10 +185,10 @@ def _cells(row: dict[str, Any], ages: Sequence[int]) -> list[str]:
 def _target_cells(one: dict[str, Any]) -> list[str]:
     sign = ">=" if one["least"] else "<="
     if one["value"] is None:
-        return [one["name"], "none to divide by", "", f"{sign} {one['target']:g}", "?"]
+        return [one["name"], "none to divide by", "", f"{sign} {one['target']:g}", _MET[one["met"]]]
     value, low, high = one["value"]
     ends = "" if low is None else f"[{low:.2f}, {'inf' if high is None else f'{high:.2f}'}]"
-    return [one["name"], f"{value:.3f}", ends, f"{sign} {one['target']:g}", "yes" if one["met"] else "no"]
+    return [one["name"], f"{value:.3f}", ends, f"{sign} {one['target']:g}", _MET[one["met"]]]
 
 
 def curve(vitals: Sequence[Vital]) -> list[dict[str, Any]]:
