@@ -59,6 +59,7 @@ class Mix:
     sliding: float = 0.0  # share of streams seen through a window of at least half their length
     stored: float = 0.0  # share of streams thinned by a full store
     squeeze: tuple[float, float] = (1.5, 10.0)  # tokens of a stored stream for one of the budget
+    store: tuple[float, float] = (0.6, 1.0)  # of `STORE_BUDGET`, where a stream is too long to be trained whole
     drops: tuple[float, float] = (0.0, 0.0)  # share of streams with one schedule of drops, with one for each slot
     forms: tuple[float, ...] = (0.3, 0.3, 0.15, 0.1, 0.15)  # of `FORMS`
     keep: tuple[float, float] = (0.05, 1.0)  # share left at the last layer, drawn on a logarithmic scale
@@ -211,7 +212,7 @@ def _within(asked: Asked, seconds: int) -> bool:
 def _draw_loss(mix: Mix, script: Script, random: np.random.Generator) -> Loss:
     luck, past, amount, limit = random.random(), "whole", 1.0, POSITIONS
     if script.windows > LONGEST_TRAINED:
-        past, amount = "stored", STORE_BUDGET * random.uniform(0.6, 1.0)
+        past, amount = "stored", STORE_BUDGET * random.uniform(*mix.store)
     elif luck < mix.thinned:
         past, amount = "thinned", _logarithmic(mix.entering, random)
     elif luck < mix.thinned + mix.sliding:

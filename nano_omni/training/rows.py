@@ -97,9 +97,9 @@ def pruning_rows(windows: int = 16) -> list[Row]:
     # Tokens that cover something are kept first, as eviction by novelty tries to.
     full = replace(_at(64, stored=1.0, squeeze=(4.0, 4.0)), salient=1.0)
     rows.append(Row("stored, 4 tokens for one of the budget 64", full))
-    rows += [
-        Row(f"long, stored {length}", replace(_at(length, splits=_LONG), salient=1.0)) for length in (64, 128, 256)
-    ]
+    long = replace(_EXAM, splits=_LONG, salient=1.0, store=(1.0, 1.0))
+    rows.append(Row("long, compressed 64", replace(long, windows=((64, 1.0),))))
+    rows += [Row(f"long, stored {length}", replace(long, windows=((length, 1.0),))) for length in (128, 256)]
     return rows
 
 
