@@ -23,9 +23,9 @@ __all__ = ["DELETED", "INSERTED", "SUBSTITUTED", "distance", "misheard", "neares
 
 SUBSTITUTED, DELETED, INSERTED = 0.6, 0.2, 0.2
 """Kinds of errors: most errors of today's recognisers are substitutions."""
-_MERGED = 1 / 3
-"""Whoever aligns two texts takes an insertion beside a deletion for one substitution: at a rate r about r / 3 of the
-errors are lost so, and as many more are made."""
+_MERGED = 0.1
+"""Whoever aligns two texts takes an insertion beside a deletion for one substitution: at a rate r about a tenth of r of
+the errors are lost so, and as many more are made."""
 _CHOICES = 3
 """A word becomes one of so many nearest ones."""
 _SALT = 40_404

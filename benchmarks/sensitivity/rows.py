@@ -27,7 +27,7 @@ class Marks:
         marks = [text.strip() == qa.answer for text, qa in zip(said, asked, strict=True)]
         self.right.setdefault((job, wording), []).append(marks)
         if wording.phrasing == CLEAN.phrasing:
-            pairs = [(one.text.split(), qa.text.split()) for one, qa in zip(sheet.asked[CLEAN], asked, strict=True)]
+            pairs = [(_words(one.text), _words(qa.text)) for one, qa in zip(sheet.asked[CLEAN], asked, strict=True)]
             found = sum(word_errors(*pair) for pair in pairs), sum(len(reference) for reference, _ in pairs)
             self.errors.setdefault(wording, {})[sheet.script.seed] = found
 
@@ -72,6 +72,11 @@ def word_errors(reference: Sequence[str], heard: Sequence[str]) -> int:
         for at, other in enumerate(heard):
             row.append(min(above[at + 1] + 1, row[at] + 1, above[at] + (word != other)))
     return row[-1]
+
+
+def _words(text: str) -> list[str]:
+    """As word error rates are counted: without case and punctuation."""
+    return "".join(letter for letter in text.lower() if letter.isalnum() or letter in " '").split()
 
 
 def _cells(one: dict[str, Any]) -> list[str]:

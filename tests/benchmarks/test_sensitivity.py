@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from benchmarks.sensitivity.wordings import CLEAN, WORDINGS, Sheet, Wording, mak
 from nano_omni.world.vocabulary import COLOURS, SHAPES, SOUNDS
 
 TEXT = "What did you see on the screen right before the small red circle was at the top?"
-COUNT = 600
+COUNT = 2000
 LENGTH = len(TEXT.split())
 
 
@@ -105,6 +106,14 @@ def test_all_wordings_ask_for_the_same_facts(sheets: list[Sheet]) -> None:
     for wording in WORDINGS[1:]:
         assert any(sheet.asked[wording] != sheet.asked[CLEAN] for sheet in sheets), wording
     assert make_sheet(8_000_100, 6, "dense", 6) == sheets[0]
+
+
+def test_word_errors_are_counted_without_case_and_punctuation(sheets: list[Sheet]) -> None:
+    marks, job, wording, sheet = Marks(), Job("all"), Wording(errors=0.05), sheets[0]
+    asked = [replace(qa, text=qa.text.lower().rstrip("?.")) for qa in sheet.asked[CLEAN]]
+    for put, qas in ((CLEAN, sheet.asked[CLEAN]), (wording, asked)):
+        marks.add(job, put, sheet, qas, [qa.answer for qa in qas])
+    assert {one["word_error_rate"] for one in rows(marks)} == {0.0}
 
 
 def test_rows_compare_each_wording_with_the_clean_one(sheets: list[Sheet]) -> None:
