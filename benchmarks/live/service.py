@@ -54,6 +54,7 @@ class Service:
             self._process.kill()
         if not self.url:
             await self._reader
+            await self._process.wait()  # its output ends a moment before it does
             raise ServiceFailed("the service did not start:\n" + "".join(self._lines))
         return self
 
@@ -68,6 +69,7 @@ class Service:
                 await self._process.wait()
         except TimeoutError:
             self._process.kill()
+            await self._process.wait()
         await self._reader
 
     @property
