@@ -112,17 +112,35 @@ class _Experts:
         return output
 
 
+class _Norm:
+    """Divides rows [..., size] by their root mean square, and multiplies them by a weight [size]."""
+
+    def __init__(self, weight: Tensor, eps: float) -> None:
+        self._weight, self._eps = weight, eps
+        size = len(weight)
+        self._scaled = weight.detach() * size**0.5
+        self._least = torch.tensor((size * eps) ** 0.5, dtype=weight.dtype, device=weight.device)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.is_cuda or x.dtype.itemsize == 2:
+            return torch.rms_norm(x, self._weight.shape, self._weight, self._eps)
+        # on a CPU torch takes twice as many operations for it, which for one row are nearly a projection's time
+        length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        normed: Tensor = (x * self._scaled).div_(torch.hypot(length, self._least))
+        return normed
+
+
 class _Layer:
     """Weights of one decoder layer; `norms` are those of queries and keys, where the family has them."""
 
-    def __init__(self, module: Any, *, own: bool) -> None:
+    def __init__(self, module: Any, eps: float, *, own: bool) -> None:
         attention, mlp = module.self_attn, module.mlp
-        self.before_attention: Tensor = module.input_layernorm.weight
-        self.before_mlp: Tensor = module.post_attention_layernorm.weight
+        self.before_attention = _Norm(module.input_layernorm.weight, eps)
+        self.before_mlp = _Norm(module.post_attention_layernorm.weight, eps)
         self.qkv = _Joined([attention.q_proj, attention.k_proj, attention.v_proj], own=own)
-        self.norms: tuple[Tensor, Tensor] | None = None
+        self.norms: tuple[_Norm, _Norm] | None = None
         if hasattr(attention, "q_norm"):
-            self.norms = (attention.q_norm.weight, attention.k_norm.weight)
+            self.norms = (_Norm(attention.q_norm.weight, eps), _Norm(attention.k_norm.weight, eps))
         self.output = _Joined([attention.o_proj], own=own)
         self.mlp: _Dense | _Experts = _Experts(mlp) if hasattr(mlp, "experts") else _Dense(mlp, own=own)
 
@@ -146,8 +164,9 @@ class TextStack:
     def __init__(self, model: Any, head: nn.Linear, config: Any, *, own: bool, interleaved: bool = False) -> None:
         self._model = model
         self._head = head
-        self._layers = [_Layer(layer, own=own) for layer in model.layers]
-        self._eps = float(config.rms_norm_eps)
+        eps = float(config.rms_norm_eps)
+        self._layers = [_Layer(layer, eps, own=own) for layer in model.layers]
+        self._last_norm = _Norm(model.norm.weight, eps)
         self.dense = all(isinstance(layer.mlp, _Dense) for layer in self._layers)
         self.layers = len(self._layers)
         self.heads = int(config.num_attention_heads)
@@ -204,12 +223,12 @@ class TextStack:
             rotated queries [heads, n, head_dim]; un-rotated keys, rotated keys and values [kv_heads, n, head_dim].
         """
         weights = self._layers[layer]
-        parts = self._by_head(weights.qkv(self._norm(hidden, weights.before_attention)))
+        parts = self._by_head(weights.qkv(weights.before_attention(hidden)))
         both = self.heads + self.kv_heads
         turning, values = parts[:both], parts[both:]
         if weights.norms is not None:
             pair = zip((turning[: self.heads], turning[self.heads :]), weights.norms, strict=True)
-            turning = torch.cat([self._norm(part, weight) for part, weight in pair])
+            turning = torch.cat([norm(part) for part, norm in pair])
         turned = self.rotate(turning, angles)
         return turned[: self.heads], turning[self.heads :], turned[self.heads :], values
 
@@ -220,11 +239,11 @@ class TextStack:
             its rotated query [heads, 1, head_dim]; rotated keys and values of all rows [kv_heads, n, head_dim].
         """
         weights = self._layers[layer]
-        normed = self._norm(hidden, weights.before_attention)
+        normed = weights.before_attention(hidden)
         query = self._by_head(weights.qkv.some(normed[-1:], 0, 1))
         keys, values = self._by_head(weights.qkv.some(normed, 1, 3)).chunk(2)
         if weights.norms is not None:
-            query, keys = (self._norm(part, weight) for part, weight in zip((query, keys), weights.norms, strict=True))
+            query, keys = (norm(part) for part, norm in zip((query, keys), weights.norms, strict=True))
         return self.rotate(query, (angles[0][-1:], angles[1][-1:])), self.rotate(keys, angles), values
 
     def _by_head(self, joined: Tensor) -> Tensor:
@@ -235,12 +254,9 @@ class TextStack:
         """The layer's output [n, hidden_size] from its input and its heads' attention output [heads, n, head_dim]."""
         weights = self._layers[layer]
         hidden = hidden + weights.output(attended.transpose(0, 1).flatten(1))
-        return hidden + weights.mlp(self._norm(hidden, weights.before_mlp))
+        return hidden + weights.mlp(weights.before_mlp(hidden))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores over the vocabulary [n, vocabulary] from the last layer's output [n, hidden_size]."""
-        scores: Tensor = self._head(self._norm(hidden, self._model.norm.weight))
+        scores: Tensor = self._head(self._last_norm(hidden))
         return scores
-
-    def _norm(self, hidden: Tensor, weight: Tensor) -> Tensor:
-        return torch.rms_norm(hidden, weight.shape, weight, self._eps)
