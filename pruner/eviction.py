@@ -3,16 +3,19 @@
 Pure functions on host arrays. The budget is shared out in three steps:
 
 1. *Which chunks stay.* Every past chunk keeps a floor of tokens as long as all floors fit into their share of the
-   budget. When they no longer fit, whole chunks leave, always the one whose neighbours in time are closest together:
-   the past thins evenly instead of losing its beginning. The first chunk and the newest ones are spared.
-2. *How much each keeps.* Quotas fall as 1/(1 + age), scaled until the budget is used up, never below the floor and
-   never above what the chunk still has: recent chunks stay whole, and the past fades without an edge.
+   budget. When they no longer fit, whole chunks leave, always the one whose neighbours in time are closest together
+   for its age: what stays lies evenly on a logarithmic scale of age, so that twice as long ago is remembered half as
+   densely and nothing but density is lost. (Thinned evenly in time, a store of hours would hold no more of the last
+   minute than of any other.) The first chunk and the newest ones are spared.
+2. *How much each keeps.* Quotas fall as 1/sqrt(1 + age / recent), scaled until the budget is used up, never below the
+   floor and never above what the chunk still has: the newest chunks keep most, and the past fades without an edge.
 3. *What goes inside a chunk.* Tokens with the least information: how new a token was against the chunk before it,
    ranked within its modality so that pictures and sound compare, plus the importance that earlier questions gave it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -37,13 +40,14 @@ class EvictionRule:
     Attributes:
         floor: tokens that every past chunk keeps as long as floors fit.
         floor_share: share of the budget that floors may take; the rest is shared out by age.
-        recent: newest chunks that are never thinned out.
+        recent: newest chunks that are never thinned out, at least 1; and the age, in chunks, from which on what is kept
+            falls with age.
         joined: chunks up to which old, thinned neighbouring segments are joined into one.
         slack: share of the budget freed beyond what is needed, so that the store is compacted once in several windows.
     """
 
-    floor: int = 4
-    floor_share: float = 0.5
+    floor: int = 6
+    floor_share: float = 0.75
     recent: int = 8
     joined: int = 8
     slack: float = 1 / 16
@@ -99,41 +103,46 @@ def quotas(chunk: Counts, count: Counts, limit: int, rule: EvictionRule) -> Coun
     keep = np.zeros(len(chunk), dtype=np.int64)
     floor = min(rule.floor, limit)
     # However small the budget, one chunk may fill its floor: an empty store answers nothing.
-    alive = spread(chunk, np.minimum(count, floor), max(rule.floor_share * limit, floor), recent=rule.recent)
-    keep[alive] = _by_age(chunk[alive], count[alive], limit, floor)
+    room = max(rule.floor_share * limit, floor)
+    alive = spread(chunk, np.minimum(count, floor), room, recent=rule.recent, fade=rule.recent)
+    keep[alive] = _by_age(chunk[alive], count[alive], limit, floor, rule.recent)
     return keep
 
 
-def spread(at: Counts, weight: Counts, limit: float, *, recent: int) -> npt.NDArray[np.int64]:
-    """Thins a series evenly until the weights that stay sum to at most `limit`.
+def spread(at: Counts, weight: Counts, limit: float, *, recent: int, fade: float = math.inf) -> npt.NDArray[np.int64]:
+    """Thins a series until the weights that stay sum to at most `limit`.
 
-    Leaves out, one after the other, the member whose neighbours are closest together; of equal ones the older. The
-    first member and the `recent` last are spared as long as there are others; then the oldest go.
+    Leaves out, one after the other, the member with the least gap between its neighbours, divided by 1 + age / fade;
+    of equal ones the older. The first member and the `recent` last are spared as long as there are others; then the
+    oldest go.
 
     Args:
         at: int [n], ascending places in time.
         weight: int [n].
+        recent: members at the end that are spared.
+        fade: age, in units of `at` before the last member, from which on gaps grow with age; infinite: evenly in time.
 
     Returns:
         int64 [m], ascending indices of the members that stay.
     """
     alive = list(range(len(at)))
     total = int(weight.sum())
+    forgiven = 1 + (at[-1:] - at) / fade  # a gap this many times as wide costs as much
     while alive and total > limit:
         inner = max(len(alive) - recent - 1, 0)
         victim = 0
         if inner:
-            reach = at[alive[2 : 2 + inner]] - at[alive[:inner]]
-            victim = 1 + int(reach.argmin())
+            gaps = at[alive[2 : 2 + inner]] - at[alive[:inner]]
+            victim = 1 + int((gaps / forgiven[alive[1 : 1 + inner]]).argmin())
         total -= int(weight[alive.pop(victim)])
     return np.asarray(alive, dtype=np.int64)
 
 
-def _by_age(chunk: Counts, count: Counts, limit: int, floor: int) -> Counts:
-    """Shares `limit` tokens out among chunks that all stay, as 1/(1 + age) within [floor, count]."""
+def _by_age(chunk: Counts, count: Counts, limit: int, floor: int, fade: int) -> Counts:
+    """Shares `limit` tokens out among chunks that all stay, as 1/sqrt(1 + age / fade) within [floor, count]."""
     if not len(chunk):
         return count.astype(np.int64)
-    weight = 1.0 / (1.0 + (chunk[-1] - chunk))
+    weight = 1.0 / np.sqrt(1.0 + (chunk[-1] - chunk) / fade)
     lowest = np.minimum(count, floor)
 
     def share(scale: float) -> Counts:

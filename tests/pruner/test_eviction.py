@@ -42,8 +42,14 @@ def test_quotas_shrink_smoothly_with_age(chunks: int, size: int) -> None:
     assert (np.diff(keep) >= 0).all()
     whole = int((keep == size).sum())
     fading = keep[: chunks - whole]
-    # 1/(1 + age): no step between neighbours is larger than the curve's own (plus rounding).
+    # 1/sqrt(1 + age/recent): no step between neighbours is larger than the curve's own (plus rounding).
     assert all(after - before <= after / 2 + 2 for before, after in pairwise(fading))
+
+
+def test_a_chunk_four_times_as_old_keeps_half_as_much() -> None:
+    keep = quotas(np.arange(400), np.full(400, 1_000), 20_000, RULE)
+    ages = np.asarray([12, 60, 252])  # 1 + age / recent = 4, 16, 64
+    assert np.allclose(keep[399 - ages] / keep[399], [1 / 2, 1 / 4, 1 / 8], rtol=0.05)
 
 
 def test_thinning_spreads_over_the_past_and_keeps_both_ends() -> None:
@@ -65,6 +71,21 @@ def test_thinning_a_growing_stream_stays_even() -> None:
     assert alive[0] == 0
     assert len(alive) == 40
     assert gaps.max() <= 2.5 * gaps.min()
+
+
+def test_hours_of_stream_are_thinned_by_age_not_by_time() -> None:
+    """Every doubling of age holds about as many chunks as any other, however long the stream has been going on."""
+    chunk, count = np.arange(0), np.arange(0)
+    for number in range(3_600):
+        chunk, count = np.append(chunk, number), np.append(count, 60)
+        keep = quotas(chunk, count, 1_600, RULE)
+        chunk, count = chunk[keep > 0], keep[keep > 0]
+    age = number - chunk
+    octaves = [int(np.count_nonzero((age >= 32 * 2**n) & (age < 64 * 2**n))) for n in range(6)]
+    assert min(octaves) >= 15, octaves
+    assert max(octaves) <= 1.5 * min(octaves), octaves
+    assert np.count_nonzero(age < 16) == 16
+    assert count[age < 16].mean() > 3 * count[age >= 1_000].mean()
 
 
 def test_without_room_for_any_floor_one_chunk_stays() -> None:

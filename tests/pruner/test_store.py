@@ -119,7 +119,7 @@ def test_contents_follow_their_rows_through_any_history(history: list[str]) -> N
 
 def test_every_past_chunk_stays_represented_while_floors_fit() -> None:
     stream = Stream(budget=60)
-    for _ in range(12):
+    for _ in range(16):
         stream.window()
     assert stream.store.coverage == 1.0
     counts = np.unique(stream.store.rows.chunk[stream.store.rows.media], return_counts=True)[1]
