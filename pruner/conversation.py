@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pruner.compress import AUDIO_KEEP, VIDEO_KEEP, MergeState, keep_audio, keep_video
 from pruner.deep import beside
-from pruner.encoder import HearingState
+from pruner.encoder import StreamState
 from pruner.errors import BudgetError, StateError
 from pruner.eviction import EvictionReport
 from pruner.families.omni import OmniModel
@@ -111,7 +111,7 @@ class Conversation:
     Attributes:
         model: the model it runs on.
         store: the fusion store.
-        hearing: what the audio front end carries from window to window.
+        stream: what the encoders carry from window to window.
         state: see `ConversationState`.
         turns: committed turns.
     """
@@ -119,7 +119,7 @@ class Conversation:
     def __init__(self, model: OmniModel, store: FusionStore) -> None:
         self.model = model
         self.store = store
-        self.hearing = HearingState()
+        self.stream = StreamState()
         self.state = ConversationState.LISTENING
         self.turns = 0
         self._sequencer = Sequencer(model.facts, model.prompt)

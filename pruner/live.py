@@ -57,7 +57,7 @@ class LiveModel:
         self.facts: ModelFacts = model.facts
         self.model = model
         self._pool = self._graphs()
-        self._encoder = WindowEncoder(model, self._pool)
+        self._encoder = WindowEncoder(model, self._pool, still_change=self.options.still_change)
         self._fixed = self._passes()
         self._decoder = LayeredDecoder(model.stack, model.facts.fusion_depth, self._fixed)
         self._speaker = Speaker(self._decoder)
@@ -105,12 +105,13 @@ class LiveModel:
         options.check(self.facts.layers, self.facts.fusion_depth)
 
     def session_bytes(self, budget: int) -> int:
-        """Bytes of one conversation at `budget`: its store, and the deep cache of a turn at its largest."""
+        """Bytes of one conversation at `budget`: its store, the deep cache of a turn at its largest, and the video
+        tokens that are kept for a picture that stands still."""
+        facts, item = self.facts, self.model.stack.dtype.itemsize
         store = FusionStore.bytes_for(self._shape, budget, self.options.max_text_tokens, self.model.stack.dtype)
-        facts = self.facts
-        return (
-            store + 2 * sum(self._deep_rows(budget)) * facts.kv_heads * facts.head_dim * self.model.stack.dtype.itemsize
-        )
+        deep = 2 * sum(self._deep_rows(budget)) * facts.kv_heads * facts.head_dim
+        shown = facts.rows * facts.columns * facts.hidden_size * (1 + facts.deepstack)
+        return store + item * (deep + (0 if self.options.still_change is None else shown))
 
     def shared_bytes(self, budget: int) -> int:
         """Bytes that conversations of at most `budget` share: the memory of passes in fixed shapes, without the pool of
@@ -165,9 +166,9 @@ class LiveModel:
             if conversation.closed:
                 raise StateError("encode", conversation.state.value, "open another")
         facts = self.facts
-        pairs = [(conversation.hearing, window) for conversation, window in items]
+        pairs = [(conversation.stream, window) for conversation, window in items]
         if facts.fill_missing_tracks:
-            pairs = [(hearing, window.filled(facts.height, facts.width)) for hearing, window in pairs]
+            pairs = [(stream, window.filled(facts.height, facts.width)) for stream, window in pairs]
         return self._encoder.encode(pairs)
 
     @torch.inference_mode()

@@ -100,6 +100,9 @@ class LiveOptions:
             pass (see `pruner.fixed`); "off" runs them in the shapes they have; "auto" is "on" on a GPU, but for the
             decoder of a mixture of experts.
         eviction: how tokens leave a full store.
+        still_change: levels of 255 up to which a second of picture may differ from the one encoded before it and take
+            its tokens unencoded (see `pruner.stillness`), in [0, 255]; 0: only where all pixels are equal; None:
+            everything is encoded.
     """
 
     fusion_depth: int | None = None
@@ -111,3 +114,10 @@ class LiveOptions:
     turn: TurnOptions = field(default_factory=TurnOptions)
     graphs: Literal["auto", "on", "off"] = "auto"
     eviction: EvictionRule = field(default_factory=EvictionRule)
+    still_change: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.still_change is not None and not 0 <= self.still_change <= 255:
+            raise InputError(
+                "still_change", f"{self.still_change} is outside [0, 255]", "use None to encode everything"
+            )

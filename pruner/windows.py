@@ -39,6 +39,8 @@ class RawWindow:
         samples: float32 [16000 * seconds] mono in [-1, 1]; None without an audio track.
         new_segment: media were lost, or a track or the picture's shape changed, just before this window.
         compression: factor on the shares that intra-modality compression keeps, in (0, 1]; below 1 under load.
+        padding: samples at the end that are no sound but complete a last second that a question cut short: the next
+            window goes on before them.
     """
 
     start: float
@@ -46,6 +48,7 @@ class RawWindow:
     samples: npt.NDArray[np.float32] | None
     new_segment: bool = False
     compression: float = 1.0
+    padding: int = 0
 
     @property
     def seconds(self) -> int:
@@ -82,6 +85,9 @@ class RawWindow:
         if samples.ndim != 1 or samples.dtype != np.float32 or len(samples) % SAMPLE_RATE:
             found = f"are {samples.dtype} {samples.shape}"
             raise InputError("samples", found, "give float32 mono, whole seconds at 16 kHz")
+        if not 0 <= self.padding <= len(samples):
+            found = f"{self.padding} is outside 0 to {len(samples)}"
+            raise InputError("padding", found, "give the number of samples at the end that are no sound")
         if not np.isfinite(samples.sum()):
             raise InputError("samples", "are not finite", "check the decoder of the source")
 
@@ -105,6 +111,7 @@ class EncodedWindow:
         saliency: float32 [n], attention each audio token receives in the encoder; None without sound.
         deep: [patches, per_patch, levels * hidden_size], what is added to video tokens after each of the first decoder
             layers; None without video, or where the family adds nothing.
+        shared: patches that were not encoded: their tokens are those of an earlier one (see `pruner.stillness`).
     """
 
     start: float
@@ -115,6 +122,7 @@ class EncodedWindow:
     new_segment: bool
     compression: float
     deep: Tensor | None = None
+    shared: int = 0
 
     @property
     def seen(self) -> Tokens:

@@ -11,7 +11,7 @@ from typing import Protocol
 from benchmarks.evaluation.footage import Footage
 from benchmarks.evaluation.questions import Item
 from pruner import Ask, Conversation, EncodedWindow, LiveModel, RawWindow, ScheduleError, TurnOptions
-from pruner.encoder import HearingState, WindowEncoder
+from pruner.encoder import StreamState, WindowEncoder
 from pruner.oneshot import reply
 from pruner.policies import make
 
@@ -87,16 +87,16 @@ class OneShot:
     def __init__(self, model: LiveModel, policy: str, retention: float, *, tokens: int) -> None:
         self._model, self._policy, self._retention, self._tokens = model, policy, retention, tokens
         self._encoder = WindowEncoder(model.model)
-        self._hearing = HearingState()
+        self._stream = StreamState()
         self._windows: list[EncodedWindow] = []
 
     def begin(self) -> None:
         """Forgets the last file."""
-        self._hearing, self._windows = HearingState(), []
+        self._stream, self._windows = StreamState(), []
 
     def see(self, window: RawWindow) -> None:
         """Encodes."""
-        self._windows += self._encoder.encode([(self._hearing, window)])
+        self._windows += self._encoder.encode([(self._stream, window)])
 
     def ask(self, question: str) -> Said:
         """One pass."""

@@ -15,7 +15,7 @@ from benchmarks.speed.shapes import SHAPES
 from benchmarks.speed.stopwatch import Stopwatch, Times
 from nano_omni.world import make_script
 from pruner import EncodedWindow, LiveModel, LiveOptions, RawWindow
-from pruner.encoder import HearingState, WindowEncoder
+from pruner.encoder import StreamState, WindowEncoder
 from pruner.families.mel import SAMPLE_RATE
 from pruner.families.omni import OmniModel
 from pruner.families.prompt import Prompt
@@ -114,8 +114,8 @@ class Bench:
     @cached_property
     def encoded(self) -> list[EncodedWindow]:
         """The minute after the towers."""
-        encoder, hearing = WindowEncoder(self.omni), HearingState()
-        return [encoder.encode([(hearing, window)])[0] for window in self.raw]
+        encoder, stream = WindowEncoder(self.omni), StreamState()
+        return [encoder.encode([(stream, window)])[0] for window in self.raw]
 
     @cached_property
     def prompted(self) -> Prompted:

@@ -21,7 +21,7 @@ from benchmarks.quality.papers import make_paper, media
 from benchmarks.quality.survivors import Survivors
 from benchmarks.quality.together import answer_each, answer_together
 from pruner import LiveModel
-from pruner.encoder import HearingState, WindowEncoder
+from pruner.encoder import StreamState, WindowEncoder
 from pruner.oneshot import assemble, reply
 from pruner.policies import make
 
@@ -44,7 +44,7 @@ def test_answers_given_together_are_those_given_alone(tiny_model: LiveModel, pol
     found = _done(Candidates(tiny_model, papers, "cpu"), Job(policy, retention=0.5))
     encoder, said = WindowEncoder(tiny_model.model), set()
     for paper, done, windows in zip(papers, found, media([one.script for one in papers], "cpu"), strict=True):
-        state = HearingState()
+        state = StreamState()
         encoded = [encoder.encode([(state, window)])[0] for window in windows]
         for at, (qa, prediction) in enumerate(zip(paper.asked, done.predictions, strict=True)):
             alone = reply(tiny_model.model, encoded, qa.text, make(policy, 0.5, tiny_model.facts.layers))

@@ -175,3 +175,21 @@ def test_encoders_give_recorded_what_they_give(load: Callable[..., LiveModel]) -
             torch.testing.assert_close(one, two, atol=1e-4, rtol=1e-4)
     assert model._pool is not None
     assert model._pool.replayed >= 4
+
+
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
+def test_a_still_picture_is_shared_without_waiting(load: Callable[..., LiveModel]) -> None:
+    model, plain = load(torch.float32, graphs="on", still_change=0.0), load(torch.float32, graphs="off")
+    conversation, other = model.open(budget=600), plain.open(budget=600)
+    still = _window(0)
+    assert still.frames is not None
+    still.frames[:] = still.frames[:1]
+    model.encode([(conversation, _window(1))])
+    with no_waiting():
+        found = [model.encode([(conversation, still)])[0] for _ in range(3)]
+    (expected,) = plain.encode([(other, still)])
+    assert [one.shared for one in found] == [1, 2, 2]
+    assert expected.video is not None
+    for one in found:
+        assert one.video is not None
+        torch.testing.assert_close(one.video, expected.video, atol=1e-4, rtol=1e-4)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from benchmarks.speed.bench import WINDOWS, Bench, Row
 from benchmarks.speed.stock import Stock
-from pruner.encoder import HearingState, WindowEncoder
+from pruner.encoder import StreamState, WindowEncoder
 
 STOCK = "stock {} encoder, {}"
 MINUTE, ALONE = f"{WINDOWS} windows", "a window alone"
@@ -24,7 +24,7 @@ def rows(bench: Bench) -> list[Row]:
         found.append(Row.timed(STOCK.format("vision", name), times[0], floor=bench.floor(seen)))
         found.append(Row.timed(STOCK.format("audio", name), times[1], floor=bench.floor(heard)))
     encoder = WindowEncoder(bench.omni)
-    items = [(HearingState(), window) for window in bench.raw]  # as of streams that were heard before
+    items = [(StreamState(), window) for window in bench.raw]  # as of streams that were heard before
     work = bench.costs.seen(WINDOWS * seconds) + bench.costs.heard(seconds, WINDOWS)
     ours = bench.watch.typical(lambda: encoder.encode(items))
     return [*found, Row.timed(OURS, ours, floor=bench.floor(work))]

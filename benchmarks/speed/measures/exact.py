@@ -15,7 +15,7 @@ from benchmarks.speed.seams import replayed, unrecorded
 from benchmarks.speed.shapes import build, reduced
 from benchmarks.speed.stock import Stock
 from pruner import Ask, EncodedWindow, LiveModel, LiveOptions, Turn, TurnOptions
-from pruner.encoder import HearingState, WindowEncoder
+from pruner.encoder import StreamState, WindowEncoder
 from pruner.families.omni import OmniModel
 from pruner.oneshot import Decoding, assemble
 from pruner.policies import Everything
@@ -157,8 +157,8 @@ def _course(live: LiveModel, windows: Sequence[EncodedWindow], question: str) ->
 
 
 def _windows(omni: OmniModel, seed: int) -> list[EncodedWindow]:
-    encoder, hearing = WindowEncoder(omni), HearingState()
-    return [encoder.encode([(hearing, window)])[0] for window in noise(omni, _WINDOWS, seed)]
+    encoder, stream = WindowEncoder(omni), StreamState()
+    return [encoder.encode([(stream, window)])[0] for window in noise(omni, _WINDOWS, seed)]
 
 
 def _wide(window: EncodedWindow) -> EncodedWindow:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pruner import LiveModel, RawWindow
-from pruner.encoder import HearingState, WindowEncoder
+from pruner.encoder import StreamState, WindowEncoder
 from pruner.oneshot import reply
 
 PAGE = Path(__file__).parents[3] / "docs" / "researchers.md"
@@ -21,7 +21,7 @@ def test_the_example_keeps_every_other_token_in_every_layer(load_tiny: Callable[
     exec(compile(example[1], PAGE.name, "exec"), names)
     model = load_tiny().model
     window = RawWindow(0.0, np.zeros((4, 84, 84, 3), np.uint8), np.zeros(32_000, np.float32))
-    (encoded,) = WindowEncoder(model).encode([(HearingState(), window)])
+    (encoded,) = WindowEncoder(model).encode([(StreamState(), window)])
     answer = reply(model, [encoded], "What?", names["EveryOther"](), max_tokens=1)
     kept = -(-encoded.seen.video // 2) + -(-encoded.seen.audio // 2)
     assert {len(rows) for rows in answer.alive} == {kept}
