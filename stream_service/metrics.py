@@ -39,6 +39,8 @@ class Metrics:
     def _count_windows(self) -> None:
         into = self.registry
         self._windows = Counter("omnidrop_windows_fused_total", "Windows fused into sessions' memories", registry=into)
+        still = "Seconds of picture that stood still and took the encoder's tokens of an earlier one"
+        self._still = Counter("omnidrop_still_seconds_total", still, registry=into)
         labels = ["modality"]
         self._seen = Counter("omnidrop_tokens_seen_total", "Tokens made by the encoders", labels, registry=into)
         self._kept = Counter("omnidrop_tokens_kept_total", "Tokens left after compression", labels, registry=into)
@@ -202,6 +204,7 @@ class Metrics:
 
     def _on_window(self, event: WindowFused) -> None:
         self._windows.inc()
+        self._still.inc(event.shared)
         self._coverage.observe(event.coverage)
         for modality in ("video", "audio"):
             self._seen.labels(modality).inc(getattr(event.seen, modality))

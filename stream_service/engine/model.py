@@ -58,6 +58,7 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
         frame_tokens=settings.frame_tokens,
         turn=options,
         graphs=settings.graphs,
+        still_change=settings.still_change,
     )
     try:
         model = LiveModel.load(
@@ -143,8 +144,8 @@ def rehearse(model: LiveModel, budget: int) -> None:
     seconds = model.facts.window_seconds
     for _ in range(2):
         conversation = model.open(budget=budget)
-        for length in (1, seconds) * 3:
-            (window,) = model.encode([(conversation, _blank(model.facts, length))])
+        for number, length in enumerate((1, seconds) * 3):
+            (window,) = model.encode([(conversation, _blank(model.facts, length, number))])
         for number in count():
             (report,) = model.fuse([(conversation, replace(window, start=float(seconds * number)))])
             if report.evicted or number % 3 == 0:
@@ -158,9 +159,11 @@ def rehearse(model: LiveModel, budget: int) -> None:
         conversation.close()
 
 
-def _blank(facts: ModelFacts, seconds: int) -> RawWindow:
-    """A window in which nothing is seen or heard."""
+def _blank(facts: ModelFacts, seconds: int, number: int = 0) -> RawWindow:
+    """A window in which nothing is seen or heard; of other brightness every second, and from number to number, so that
+    none of it stands in for the next."""
     frames = np.zeros((2 * seconds, facts.height, facts.width, 3), np.uint8)
+    frames += (40 * (2 * number + np.arange(2 * seconds) // 2) % 256).astype(np.uint8)[:, None, None, None]
     return RawWindow(0.0, frames, np.zeros(seconds * SAMPLE_RATE, np.float32))
 
 

@@ -24,6 +24,7 @@ from stream_service.engine.sessions import Answer, Session
 from stream_service.engine.work import WindowWork
 from stream_service.errors import Conflict, InvalidInput
 from stream_service.types import (
+    SAMPLE_RATE,
     AnswerDone,
     ChunkSurvivors,
     EngineEvent,
@@ -129,13 +130,14 @@ def sentence(words: str) -> str:
 def raw_window(work: WindowWork, step: Step) -> RawWindow:
     """The media handed to the encoders, less what the step of degradation gives up."""
     window = work.window
-    frames = window.frames
+    frames, samples = window.frames, window.samples
     return RawWindow(
         window.start,
         frames if frames is None else frames[: len(frames) - left_out(work, step)],
-        window.samples,
+        samples,
         new_segment=window.new_segment or work.after_gap,
         compression=STRONGER_COMPRESSION if step >= Step.COMPRESSION else 1.0,
+        padding=0 if samples is None else len(samples) - round((window.end - window.start) * SAMPLE_RATE),
     )
 
 
@@ -169,6 +171,7 @@ def fused(work: WindowWork, report: FuseReport, fuse_ms: float, now: float) -> I
         store_tokens=report.store_tokens,
         coverage=report.coverage,
         wait_ms=max(0.0, ms(work.arrived, now) - work.encode_ms - fuse_ms),
+        shared=work.encoded.shared if work.encoded is not None else 0,
     )
     if report.evicted:
         yield StoreEvicted(window.session, report.evicted, report.thinned_chunks, report.coverage)

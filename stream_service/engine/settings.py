@@ -50,6 +50,13 @@ class EngineSettings(BaseModel):
         default="auto",
         description="short passes in fixed shapes, as CUDA graphs; auto: on a GPU, but not for mixtures of experts",
     )
+    still_change: float | None = Field(
+        default=None,
+        ge=0,
+        le=255,
+        description="a second of picture whose blocks change by at most so many levels of 255 is not encoded but takes "
+        "the tokens of the one encoded before it; 0: only where all pixels are equal; unset: all are encoded",
+    )
 
     budget: int = Field(
         default=2048,

@@ -53,7 +53,10 @@ class ModalityCounts:
 
 @dataclass(frozen=True, slots=True)
 class WindowFused:
-    """``wait_ms`` is what passed since the engine got the window, beside encoding and fusing it."""
+    """``wait_ms`` is what passed since the engine got the window, beside encoding and fusing it.
+
+    ``shared`` seconds of the picture stood still and were not encoded.
+    """
 
     session: str
     index: int
@@ -66,6 +69,7 @@ class WindowFused:
     store_tokens: int
     coverage: float
     wait_ms: float = 0.0
+    shared: int = 0
 
 
 @dataclass(frozen=True, slots=True)

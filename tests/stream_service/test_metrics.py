@@ -28,11 +28,11 @@ def test_every_question_that_ended_is_counted_by_how() -> None:
 
 
 def test_a_window_is_counted_with_what_it_waited() -> None:
-    metrics, tokens = Metrics(), ModalityCounts(72, 50)
-    metrics.on_engine(WindowFused("s", 0, 0.0, 2.0, tokens, ModalityCounts(30, 40), 12.0, 8.0, 70, 0.5, wait_ms=1500.0))
+    metrics, tokens, kept = Metrics(), ModalityCounts(72, 50), ModalityCounts(30, 40)
+    metrics.on_engine(WindowFused("s", 0, 0.0, 2.0, tokens, kept, 12.0, 8.0, 70, 0.5, wait_ms=1500.0, shared=2))
     told = metrics.exposition(EngineStats(0, 0, 0, 0.0, 0)).decode().splitlines()
     assert {
-        line for line in told if re.match(r"omnidrop_(\w+_seconds_sum|coverage_sum|tokens_(seen|kept)_total)", line)
+        line for line in told if re.match(r"omnidrop_(\w+_seconds_(sum|total)|coverage_sum|tokens_\w+_total)", line)
     } >= {
         "omnidrop_window_wait_seconds_sum 1.5",
         "omnidrop_encode_seconds_sum 0.012",
@@ -40,6 +40,7 @@ def test_a_window_is_counted_with_what_it_waited() -> None:
         "omnidrop_coverage_sum 0.5",
         'omnidrop_tokens_seen_total{modality="video"} 72.0',
         'omnidrop_tokens_kept_total{modality="audio"} 40.0',
+        "omnidrop_still_seconds_total 2.0",
     }
 
 

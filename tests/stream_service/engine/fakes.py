@@ -29,6 +29,12 @@ class FakeConversation:
 
 
 @dataclass
+class FakeEncoded:
+    start: float
+    shared: int = 1
+
+
+@dataclass
 class FakeTurn:
     conversation: FakeConversation
     text: str
@@ -69,7 +75,7 @@ class FakeModel:
         self.conversations.append(FakeConversation(budget))
         return self.conversations[-1]
 
-    def encode(self, items: Sequence[tuple[FakeConversation, RawWindow]]) -> list[float]:
+    def encode(self, items: Sequence[tuple[FakeConversation, RawWindow]]) -> list[FakeEncoded]:
         self._spend("encode", items)
         for _, raw in items:
             if raw.start in self.bad:
@@ -77,14 +83,14 @@ class FakeModel:
         for conversation, raw in items:
             self.raw.append(raw)
             conversation.encoded.append(raw.start)
-        return [raw.start for _, raw in items]
+        return [FakeEncoded(raw.start) for _, raw in items]
 
-    def fuse(self, items: Sequence[tuple[FakeConversation, float]]) -> list[Any]:
+    def fuse(self, items: Sequence[tuple[FakeConversation, FakeEncoded]]) -> list[Any]:
         self._spend("fuse", items)
-        for conversation, start in items:
+        for conversation, window in items:
             assert conversation.turn is None, "a window has no place while its conversation answers"
-            assert conversation.encoded.pop(0) == start
-            conversation.history.append(f"w{start:g}")
+            assert conversation.encoded.pop(0) == window.start
+            conversation.history.append(f"w{window.start:g}")
         counts = SimpleNamespace(video=144, audio=50)
         return [
             SimpleNamespace(seen=counts, kept=counts, store_tokens=194, evicted=0, thinned_chunks=0, coverage=1.0)

@@ -35,7 +35,10 @@ def test_a_revision_of_a_directory(tiny_directory: str) -> None:
         load(EngineSettings(model=str(tiny_directory), revision="v1", threads=1), lambda: 0.0)
 
 
-def test_a_rehearsal_runs_every_pass_at_every_size_twice(tiny_directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("still_change", [None, 8.0])
+def test_a_rehearsal_runs_every_pass_at_every_size_twice(
+    tiny_directory: str, monkeypatch: pytest.MonkeyPatch, still_change: float | None
+) -> None:
     ran: Counter[Hashable] = Counter()
     run = GraphPool.run
 
@@ -44,7 +47,7 @@ def test_a_rehearsal_runs_every_pass_at_every_size_twice(tiny_directory: str, mo
         run(pool, key, work)
 
     monkeypatch.setattr(GraphPool, "run", noting)
-    model = LiveModel.load(tiny_directory, options=LiveOptions(graphs="on"))
+    model = LiveModel.load(tiny_directory, options=LiveOptions(graphs="on", still_change=still_change))
     assert not model.records, "nothing to be recorded with on a CPU, so that it need not rehearse"
     rehearse(model, 600)
     columns = {key[2] for key in ran if isinstance(key, tuple) and key[0] is None}
@@ -52,3 +55,4 @@ def test_a_rehearsal_runs_every_pass_at_every_size_twice(tiny_directory: str, mo
     kinds = {key[0] for key in ran if isinstance(key, tuple)}
     assert kinds == {None, "running_max", "step", "vision", "audio"}
     assert min(ran.values()) >= 2
+    assert {key[1] for key in ran if isinstance(key, tuple) and key[0] == "vision"} == {1, 2}, "seconds of a window"
