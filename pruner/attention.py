@@ -10,7 +10,7 @@ grows.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -20,7 +20,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 __all__ = ["causal_corner", "causal_mask", "cover", "extend", "square", "survey", "used_mask", "watch"]
 
 _TAKES_MASKS = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-"""On a GPU: the flash kernel takes no mask; named, so that no release of torch puts another before them."""
+_NEEDS_NO_MASK = [SDPBackend.FLASH_ATTENTION, *_TAKES_MASKS]
+"""Kernels on a GPU. Not cuDNN's, which torch would take first: it plans anew for each shape that it has not met, for
+20 to 40 ms, and keeps the plan for ever, while the layers of a question, and the steps of an answer, each have a shape
+of their own (seen on an H200: a guided pass of 780 ms instead of 20, and 1 MiB more a second in a process)."""
 
 
 def causal_corner(rows: int, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -57,8 +60,9 @@ def extend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         # torch's kernel for the CPU takes nearly twice as long as its parts for so few rows
         return _mix(torch.softmax(_scores(q, k), dim=-1), v, heads)
     grouped = q.reshape(k.shape[0], -1, width)
-    mixed = functional.scaled_dot_product_attention(grouped[None], k[None], v[None], attn_mask=mask)
-    return mixed.view(heads, rows, width)
+    with _kernels(q, _NEEDS_NO_MASK if mask is None else _TAKES_MASKS):
+        mixed = functional.scaled_dot_product_attention(grouped[None], k[None], v[None], attn_mask=mask)
+    return mixed.reshape(heads, rows, width)
 
 
 def cover(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
@@ -75,14 +79,15 @@ def cover(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     heads, rows, width = q.shape
     shape = (k.shape[0], heads // k.shape[0])
     keys, values = (one[:, None].expand(*shape, -1, -1) for one in (k, v))
-    with sdpa_kernel(_TAKES_MASKS) if q.is_cuda else nullcontext():
+    with _kernels(q, _TAKES_MASKS):
         mixed = functional.scaled_dot_product_attention(q.view(*shape, rows, width), keys, values, attn_mask=mask)
     return mixed.reshape(heads, rows, width)
 
 
 def square(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Causal attention of a whole sequence over itself: q [heads, n, d]; k, v [kv_heads, n, d]."""
-    return functional.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True, enable_gqa=True)[0]
+    with _kernels(q, _NEEDS_NO_MASK):
+        return functional.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True, enable_gqa=True)[0]
 
 
 def watch(q: Tensor, k: Tensor, v: Tensor, corner: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,6 +120,10 @@ def survey(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, Tenso
     scores = _scores(q, k).view(heads, rows, -1).add_(mask)
     weights = torch.softmax(scores, dim=-1, dtype=_wide(q.dtype))
     return _mix(weights, v, heads), weights
+
+
+def _kernels(q: Tensor, kernels: list[SDPBackend]) -> AbstractContextManager[None]:
+    return sdpa_kernel(kernels) if q.is_cuda else nullcontext()
 
 
 def _scores(q: Tensor, k: Tensor) -> Tensor:

@@ -193,3 +193,18 @@ def test_a_still_picture_is_shared_without_waiting(load: Callable[..., LiveModel
     for one in found:
         assert one.video is not None
         torch.testing.assert_close(one.video, expected.video, atol=1e-4, rtol=1e-4)
+
+
+def test_no_attention_is_planned_for_its_shape(load: Callable[..., LiveModel]) -> None:
+    """cuDNN's attention plans tens of milliseconds for every new shape, and each layer and question has its own."""
+    model = load(torch.bfloat16, graphs="off")
+    conversation = model.open(budget=600)
+    encoded = [model.encode([(conversation, _window(number))])[0] for number in range(3)]
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+        for one in encoded:
+            model.fuse([(conversation, one)])
+        _turn(model, conversation, SHORT)
+    names = {event.key for event in seen.key_averages()}
+    assert "aten::_scaled_dot_product_efficient_attention" in names
+    assert "aten::_scaled_dot_product_flash_attention" in names
+    assert not any("cudnn_attention" in name for name in names)
