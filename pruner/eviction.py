@@ -1,16 +1,17 @@
 """Which audiovisual tokens leave a full fusion store: temporal coverage first, information second.
 
-Pure functions on host arrays. The budget is shared out in three steps:
+Pure functions on host arrays. A token informs as far as it is new (unlike every token of the chunk before it), stands
+out (unlike its own chunk's average: silence and walls do not) and was cared for by earlier questions; a chunk, as its
+best tokens do. The budget is shared out in three steps:
 
 1. *Which chunks stay.* Every past chunk keeps a floor of tokens as long as all floors fit into their share of the
-   budget. When they no longer fit, whole chunks leave, always the one whose neighbours in time are closest together
-   for its age: what stays lies evenly on a logarithmic scale of age, so that twice as long ago is remembered half as
-   densely and nothing but density is lost. (Thinned evenly in time, a store of hours would hold no more of the last
-   minute than of any other.) The first chunk and the newest ones are spared.
-2. *How much each keeps.* Quotas fall as 1/sqrt(1 + age / recent), scaled until the budget is used up, never below the
-   floor and never above what the chunk still has: the newest chunks keep most, and the past fades without an edge.
-3. *What goes inside a chunk.* Tokens with the least information: how new a token was against the chunk before it,
-   ranked within its modality so that pictures and sound compare, plus the importance that earlier questions gave it.
+   budget. When they no longer fit, whole chunks leave, always the one that informs least and whose neighbours in time
+   are closest together for its age: what stays lies evenly on a logarithmic scale of age, so that twice as long ago is
+   remembered half as densely and nothing but density is lost. (Thinned evenly in time, a store of hours would hold no
+   more of the last minute than of any other.) The first chunk and the newest ones are spared.
+2. *How much each keeps.* Quotas go with a chunk's information and fall as 1/sqrt(1 + age / recent), scaled until the
+   budget is used up, never below the floor and never above what the chunk still has: the past fades without an edge.
+3. *What goes inside a chunk.* The tokens that inform least, pictures and sound on one scale.
 """
 
 from __future__ import annotations
@@ -27,10 +28,22 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from pruner.tokens import NONE, Modality, TokenRows
 
-__all__ = ["EvictionReport", "EvictionRule", "choose_tokens", "neighbours", "novelty", "quotas", "spread"]
+__all__ = [
+    "EvictionReport",
+    "EvictionRule",
+    "choose_tokens",
+    "information",
+    "neighbours",
+    "novelty",
+    "of_chunks",
+    "quotas",
+    "spread",
+]
 
 Counts = npt.NDArray[np.integer]
 Values = npt.NDArray[np.floating]
+
+_LEAST = 1 / 16
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,7 @@ class EvictionRule:
         slack: share of the budget freed beyond what is needed, so that the store is compacted once in several windows.
     """
 
-    floor: int = 6
+    floor: int = 3
     floor_share: float = 0.75
     recent: int = 8
     joined: int = 8
@@ -58,14 +71,15 @@ class EvictionRule:
 
         Args:
             rows: all rows of a store, n of them.
-            new, importance: float [n], see `choose_tokens`; read in audiovisual rows only.
+            new, importance: float [n], see `information`; read in audiovisual rows only.
         """
         media = np.flatnonzero(rows.media)
-        chunk, modality = rows.chunk[media], rows.modality[media]
+        chunk = rows.chunk[media]
+        informs = information(rows.modality[media], new[media], importance[media])
         numbers, index, counts = np.unique(chunk, return_inverse=True, return_counts=True)
-        quota = quotas(numbers, counts, limit, self)[index]
+        quota = quotas(numbers, counts, of_chunks(chunk, informs, self.floor), limit, self)
         stays = ~rows.media
-        stays[media] = choose_tokens(chunk, modality, new[media], importance[media], quota)
+        stays[media] = choose_tokens(chunk, informs, quota[index])
         return stays
 
 
@@ -86,12 +100,47 @@ class EvictionReport:
     kept: npt.NDArray[np.integer] | None = None
 
 
-def quotas(chunk: Counts, count: Counts, limit: int, rule: EvictionRule) -> Counts:
+def information(modality: Counts, new: Values, importance: Values) -> Values:
+    """How much each token informs.
+
+    Args:
+        modality: int [n].
+        new: float [n], novelty of each token, at least 0. It counts relative to the mean of its modality, so that
+            pictures and sound compare, and saturates: a token of mean novelty informs half as much as any can.
+        importance: float [n] in [0, 1], the most that an earlier question cared, relative to its best token.
+
+    Returns:
+        float64 [n] in [0, 2].
+    """
+    mean = np.bincount(modality, new) / np.maximum(np.bincount(modality), 1)
+    both = new + mean[modality]
+    return np.asarray(np.divide(new, both, out=np.full(len(new), 0.5), where=both > 0) + importance)
+
+
+def of_chunks(chunk: Counts, informs: Values, best: int) -> Values:
+    """What each chunk informs: the mean of its `best` best tokens. Thinning takes the others first, and so leaves it.
+
+    Args:
+        chunk: int [n], of each token, ascending.
+        informs: float [n], of each token.
+
+    Returns:
+        float64 [c], of each chunk, ascending.
+    """
+    order = np.lexsort((-informs, chunk))
+    rank, size = _rank_in_runs(chunk[order])
+    top = rank < best
+    sums = np.add.reduceat(np.where(top, informs[order], 0.0), np.flatnonzero(rank == 0))
+    return np.asarray(sums / np.minimum(size[rank == 0], best))
+
+
+def quotas(chunk: Counts, count: Counts, informs: Values, limit: int, rule: EvictionRule) -> Counts:
     """Tokens that each chunk may keep so that all together keep at most `limit`.
 
     Args:
         chunk: int [c], chunk numbers, ascending.
         count: int [c], tokens each has now, at least 1.
+        informs: float [c], see `of_chunks`; only ratios matter.
         limit: tokens that may stay.
         rule: see `EvictionRule`.
 
@@ -104,45 +153,51 @@ def quotas(chunk: Counts, count: Counts, limit: int, rule: EvictionRule) -> Coun
     floor = min(rule.floor, limit)
     # However small the budget, one chunk may fill its floor: an empty store answers nothing.
     room = max(rule.floor_share * limit, floor)
-    alive = spread(chunk, np.minimum(count, floor), room, recent=rule.recent, fade=rule.recent)
-    keep[alive] = _by_age(chunk[alive], count[alive], limit, floor, rule.recent)
+    informs = np.maximum(informs, _LEAST * informs.max())  # a chunk without any news fades faster, not at once
+    alive = spread(chunk, np.minimum(count, floor), room, recent=rule.recent, fade=rule.recent, worth=informs)
+    weight = informs / np.sqrt(1.0 + (chunk[-1] - chunk) / rule.recent)
+    keep[alive] = _shared(count[alive], weight[alive], limit, floor)
     return keep
 
 
-def spread(at: Counts, weight: Counts, limit: float, *, recent: int, fade: float = math.inf) -> npt.NDArray[np.int64]:
+def spread(
+    at: Counts, weight: Counts, limit: float, *, recent: int, fade: float = math.inf, worth: Values | None = None
+) -> npt.NDArray[np.int64]:
     """Thins a series until the weights that stay sum to at most `limit`.
 
-    Leaves out, one after the other, the member with the least gap between its neighbours, divided by 1 + age / fade;
-    of equal ones the older. The first member and the `recent` last are spared as long as there are others; then the
-    oldest go.
+    Leaves out, one after the other, the member with the least gap between its neighbours, divided by 1 + age / fade
+    and times its worth; of equal ones the older. The first member and the `recent` last are spared as long as there
+    are others; then the oldest go.
 
     Args:
         at: int [n], ascending places in time.
         weight: int [n].
         recent: members at the end that are spared.
         fade: age, in units of `at` before the last member, from which on gaps grow with age; infinite: evenly in time.
+        worth: float [n], above 0; None: all are worth the same.
 
     Returns:
         int64 [m], ascending indices of the members that stay.
     """
     alive = list(range(len(at)))
     total = int(weight.sum())
-    forgiven = 1 + (at[-1:] - at) / fade  # a gap this many times as wide costs as much
+    counts = 1 / (1 + (at[-1:] - at) / fade)
+    if worth is not None:
+        counts = counts * worth
     while alive and total > limit:
         inner = max(len(alive) - recent - 1, 0)
         victim = 0
         if inner:
             gaps = at[alive[2 : 2 + inner]] - at[alive[:inner]]
-            victim = 1 + int((gaps / forgiven[alive[1 : 1 + inner]]).argmin())
+            victim = 1 + int((gaps * counts[alive[1 : 1 + inner]]).argmin())
         total -= int(weight[alive.pop(victim)])
     return np.asarray(alive, dtype=np.int64)
 
 
-def _by_age(chunk: Counts, count: Counts, limit: int, floor: int, fade: int) -> Counts:
-    """Shares `limit` tokens out among chunks that all stay, as 1/sqrt(1 + age / fade) within [floor, count]."""
-    if not len(chunk):
+def _shared(count: Counts, weight: Values, limit: int, floor: int) -> Counts:
+    """Shares `limit` tokens out among chunks that all stay, in proportion to `weight` within [floor, count]."""
+    if not len(count):
         return count.astype(np.int64)
-    weight = 1.0 / np.sqrt(1.0 + (chunk[-1] - chunk) / fade)
     lowest = np.minimum(count, floor)
 
     def share(scale: float) -> Counts:
@@ -158,28 +213,20 @@ def _by_age(chunk: Counts, count: Counts, limit: int, floor: int, fade: int) -> 
     return keep
 
 
-def choose_tokens(
-    chunk: Counts, modality: Counts, new: Values, importance: Values, quota: Counts
-) -> npt.NDArray[np.bool_]:
+def choose_tokens(chunk: Counts, informs: Values, quota: Counts) -> npt.NDArray[np.bool_]:
     """Which tokens stay when each chunk keeps the most informative ones of its quota.
 
     Args:
-        chunk, modality: int [n], tokens in sequence order.
-        new: float [n], novelty of each token; compared within a chunk and modality only.
-        importance: float [n] in [0, 1], the most that an earlier question cared, relative to its best token.
+        chunk: int [n], tokens in sequence order.
+        informs: float [n], see `information`.
         quota: int [n], tokens that each token's chunk keeps.
 
     Returns:
         bool [n]. Of equal tokens the later stays.
     """
-    total = len(chunk)
-    order = np.lexsort((np.arange(total), new, modality, chunk))
-    rank, size = _rank_in_runs(chunk[order].astype(np.int64) * 4 + modality[order])
-    information = np.empty(total)
-    information[order] = (rank + 1) / size + importance[order]
-    order = np.lexsort((np.arange(total), information, chunk))
+    order = np.lexsort((np.arange(len(chunk)), informs, chunk))
     rank, size = _rank_in_runs(chunk[order])
-    stays = np.zeros(total, dtype=np.bool_)
+    stays = np.zeros(len(chunk), dtype=np.bool_)
     stays[order] = rank >= size - quota[order]
     return stays
 
@@ -205,20 +252,20 @@ def neighbours(rows: TokenRows, start: int) -> Iterator[tuple[Counts, Counts]]:
 
 
 def novelty(hidden: Tensor, before: Tensor) -> Tensor:
-    """How unlike its temporal neighbours each token of a chunk is.
+    """How much each token of a chunk is news: unlike all that was there before, and unlike what is all around it.
 
     Args:
         hidden: float [n, dim], hidden states of a chunk's tokens of one modality.
         before: float [m, dim], those of the chunk before, m may be 0.
 
     Returns:
-        float32 [n]: 1 minus the highest cosine similarity to any token of `before`, both relative to the mean of
-        `before` (hidden states share a large common part that would hide every difference); with m = 0, 1 minus the
-        similarity to the chunk's own mean.
+        float32 [n], at least 0: 1 minus the highest cosine similarity to any token of `before` (with m = 0: 1), times
+        1 minus the similarity to the mean of both. The part that all hidden states share makes all of them alike, yet
+        not equally so; centring would not help, since what differs from a mean of silence in no particular direction
+        is no news, but has no likeness in silence either.
     """
     here, past = hidden.float(), before.float()
-    if not len(past):
-        return 1.0 - cosine_similarity(here, here.mean(dim=0, keepdim=True), dim=-1)
-    centre = past.mean(dim=0, keepdim=True)
-    likeness = normalize(here - centre, dim=-1) @ normalize(past - centre, dim=-1).T
-    return 1.0 - torch.amax(likeness, dim=-1)
+    apart = 1.0 - cosine_similarity(here, torch.cat((past, here)).mean(dim=0, keepdim=True), dim=-1)
+    if len(past):
+        apart = apart * (1.0 - torch.amax(normalize(here, dim=-1) @ normalize(past, dim=-1).T, dim=-1)).clamp(min=0)
+    return apart.clamp(min=0)

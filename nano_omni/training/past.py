@@ -4,7 +4,7 @@ Training sees what the pruner makes of a stream. Here a conversation's rows are 
 of the live fusion store (`pruner.eviction`, `pruner.grammar`, `pruner.clock`): how many tokens each window keeps as the
 budget fills up, which wrappers leave, how positions are re-based. Which tokens of a window go first is decided on the
 device, where their content is known, so a window's deaths are listed by rank: first those of the tokens that stay
-longest.
+longest. For the same reason every window counts as informing alike.
 
 Times are rows of the conversation: what dies at row t is seen by the rows before t and by no row from t on.
 """
@@ -130,7 +130,7 @@ class _Store:
         limit = max(self._budget - count - int(self._budget * self._rule.slack), 0)
         numbers, sizes = np.unique(rows.chunk[rows.media], return_counts=True)
         allowed = np.zeros(int(rows.chunk.max()) + 1, dtype=np.int64)
-        allowed[numbers] = quotas(numbers, sizes, limit, self._rule)
+        allowed[numbers] = quotas(numbers, sizes, np.ones(len(numbers)), limit, self._rule)
         gone = rows.media & (self._ranks[self._alive] >= allowed[rows.chunk])
         lost = self._alive[gone]
         self.deaths[self._starts[lost] + self._ranks[lost]] = now

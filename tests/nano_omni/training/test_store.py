@@ -28,8 +28,10 @@ from nano_omni.world.pack import pack
 from nano_omni.world.render import render
 from nano_omni.world.script import make_script
 from nano_omni.world.sound import synthesise
+from pruner.eviction import EvictionRule
 from pruner.live import Ask, LiveModel
 from pruner.options import LiveOptions, TurnOptions
+from pruner.tokens import TokenRows
 from pruner.windows import RawWindow
 
 WINDOWS, LIMIT, BUDGET = 12, 668, 260
@@ -58,11 +60,20 @@ def checkpoint(chat: Chat, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+class Alike(EvictionRule):
+    """As served, in a world where every token informs as much as any other: what a played store knows of it."""
+
+    def surviving(
+        self, rows: TokenRows, new: NDArray[np.floating], importance: NDArray[np.floating], limit: int
+    ) -> NDArray[np.bool_]:
+        return super().surviving(rows, np.ones_like(new), np.zeros_like(importance), limit)
+
+
 class Watched:
     """A live conversation in a small store, and when each of its rows left."""
 
     def __init__(self, checkpoint: Path, script: Script) -> None:
-        model = LiveModel.load(checkpoint, options=LiveOptions(turn=TurnOptions(deep_share=1.0)))
+        model = LiveModel.load(checkpoint, options=LiveOptions(turn=TurnOptions(deep_share=1.0), eviction=Alike()))
         frames, samples = render(pack([script]))[0].numpy(), synthesise(pack([script]))[0].numpy()
         conversation = model.open(budget=BUDGET)
         self.deaths: dict[int, int] = {}
