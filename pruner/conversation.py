@@ -142,8 +142,12 @@ class Conversation:
         return ConversationReport(store.media, store.text, len(store.chunks), store.coverage, self.turns, store.nbytes)
 
     @torch.inference_mode()
-    def set_budget(self, budget: int) -> None:
-        """Changes the audiovisual token budget; a lower one evicts at once.
+    def set_budget(self, budget: int) -> EvictionReport:
+        """Changes the audiovisual token budget; a lower one evicts at once. The memory is allocated anew and copied, so
+        that for a moment there are both.
+
+        Returns:
+            what left.
 
         Raises:
             StateError: a turn is running.
@@ -151,7 +155,7 @@ class Conversation:
         """
         self.require(ConversationState.LISTENING, "change the budget")
         require_budget(self.model, budget)
-        self.store.set_budget(budget)
+        return self.store.set_budget(budget)
 
     def close(self) -> None:
         """Ends the conversation; its memory is freed with the object."""

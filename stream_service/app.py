@@ -220,7 +220,11 @@ class _Maker:
 
     def parts(self, *, outlasting: bool) -> Parts:
         """``outlasting``: the log outlasts this run of the server."""
-        return Parts(self._new, self._revive, self.fanouts.close, self.fanouts.interrupt if outlasting else None)
+        leave_open = self.fanouts.interrupt if outlasting else None
+        return Parts(self._new, self._revive, self.fanouts.close, leave_open, self._remember)
+
+    def _remember(self, session: Session) -> None:
+        self.fanouts.logs.amend(opening_of(session.id, session.options))
 
     def _new(self, id: str, options: SessionOptions) -> Session:
         return self._session(id, options, Windower(id, self.config.windows))

@@ -78,6 +78,17 @@ class SessionClosed(Envelope):
     reason: str = Field(description="Why, in words. No event follows.")
 
 
+class SessionChanged(Envelope):
+    """The session's budget was changed. A smaller one has taken effect, as store.evicted tells; with a greater one more
+    is kept from now on, and nothing comes back."""
+
+    type: Literal["session.changed"] = "session.changed"
+    budget: int = Field(description="Audiovisual tokens that the session may keep from now on.")
+    session_bytes: int = Field(description="Memory that it then takes at most, in bytes, as computed in advance.")
+    store_tokens: int = Field(description="Audiovisual tokens in its memory now.")
+    coverage: float = Field(description="Share of all past windows still represented there, 0 to 1.")
+
+
 class WindowFused(Envelope):
     """A window of media became part of the session's memory."""
 
@@ -242,6 +253,7 @@ class Error(Envelope):
 
 Event = Annotated[
     SessionStarted
+    | SessionChanged
     | SessionClosed
     | WindowFused
     | SpeechStarted

@@ -109,6 +109,9 @@ class LogStore(Protocol):
         """The log of a session that begins, or goes on after a restart."""
         ...
 
+    def amend(self, opening: Opening) -> None:
+        """The options of an open session have changed."""
+
     async def find(self, key: str) -> EventLog | None: ...
 
     async def locate(self, key: str) -> Logged | None: ...
@@ -204,6 +207,10 @@ class MemoryLogs:
         log = MemoryLog(self._history)
         self._open[opening.session] = _Remembered(log, opening, self._wall())
         return log
+
+    def amend(self, opening: Opening) -> None:
+        if (found := self._open.get(opening.session)) is not None:
+            found.opening = opening
 
     async def find(self, key: str) -> MemoryLog | None:
         found = self._find(key)

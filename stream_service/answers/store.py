@@ -25,7 +25,7 @@ from stream_service.answers.retention import Retention
 from stream_service.answers.store_engine import READERS, Claim, open_engine
 from stream_service.answers.store_recovery import interrupted
 from stream_service.answers.store_schema import CURSORS, EVENTS, SESSIONS
-from stream_service.answers.store_writer import Advance, Append, Begin, Erase, Writer
+from stream_service.answers.store_writer import Advance, Amend, Append, Begin, Erase, Writer
 from stream_service.errors import LogUnavailable
 
 _log = logging.getLogger(__name__)
@@ -73,6 +73,9 @@ class SqlLogs:
         log = SqlLog(self, opening.session, self._known.pop(opening.session, 0), self._history)
         self._live[opening.session] = log
         return log
+
+    def amend(self, opening: Opening) -> None:
+        self._writer.put(Amend(opening))
 
     async def find(self, key: str) -> SqlLog | None:
         if key in self._live:

@@ -44,6 +44,13 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class Amend:
+    """The options of a session have changed."""
+
+    opening: Opening
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     """An event happened; ``stored`` is the time of day, in milliseconds since 1970."""
 
@@ -70,7 +77,7 @@ class Advance:
     event: int
 
 
-Change = Begin | Append | Erase | Advance
+Change = Begin | Amend | Append | Erase | Advance
 
 
 class Housekeeper(Protocol):
@@ -234,6 +241,9 @@ def apply(connection: Connection, batch: Sequence[Change]) -> None:
         match change:
             case Begin(opening, opened):
                 _begin(connection, opening, opened)
+            case Amend(opening):
+                options = update(SESSIONS).where(SESSIONS.c.id == opening.session).values(options=opening.options)
+                connection.execute(options)
             case Erase(session):
                 connection.execute(delete(EVENTS).where(EVENTS.c.session == session))
                 connection.execute(delete(SESSIONS).where(SESSIONS.c.id == session))

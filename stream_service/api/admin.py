@@ -27,6 +27,7 @@ class SessionReport(Wire):
     at: float = Field(description="Stream seconds of the newest media.")
     lag: float = Field(description="Stream seconds of media that are not in its memory yet.")
     budget: int = Field(description="Audiovisual tokens that it may keep.")
+    session_bytes: int = Field(description="Memory that it takes at most, in bytes.")
     store_tokens: int = Field(description="Audiovisual tokens that it keeps.")
     coverage: float = Field(description="Share of its past windows still represented, 0 to 1.")
     subscribers: int = Field(description="Answer WebSockets open.")
@@ -72,7 +73,8 @@ def _report(its: Gateway, session: Session) -> SessionReport:
         started=summary.started,
         at=round(session.position, 3),
         lag=round(max(0.0, session.position - summary.fused_to), 3),
-        budget=summary.budget or its.info.budget,
+        budget=session.options.engine.budget or its.info.budget,
+        session_bytes=session.session_bytes,
         store_tokens=summary.store_tokens,
         coverage=summary.coverage,
         subscribers=session.journal.subscribers,

@@ -31,6 +31,8 @@ class SessionView(Wire):
     state: Literal["opening", "live", "lost", "closed"] = Field(description="Where it is in its life.")
     talk: TalkMode = Field(description="How its microphone becomes questions.")
     barge_in: BargeIn = Field(description="What a question during an answer does.")
+    budget: int = Field(description="Audiovisual tokens that it may keep.")
+    session_bytes: int = Field(description="Memory that it takes at most, in bytes.")
     at: float = Field(description="Stream seconds of the newest media.")
     seq: int = Field(description="Number of its newest event.")
     windows: int = Field(description="Windows cut so far.")
@@ -42,6 +44,23 @@ class SessionView(Wire):
 
 class SessionList(Wire):
     sessions: list[SessionView]
+
+
+class Change(Wire):
+    budget: int = Field(
+        ge=1,
+        description="Audiovisual tokens that the session may keep: at least those of one window, at most model.budget "
+        "of GET /v1/info.",
+    )
+
+
+class Changed(Wire):
+    """A session's memory from now on."""
+
+    budget: int = Field(description="Audiovisual tokens that it may keep.")
+    session_bytes: int = Field(description="Memory that it takes at most, in bytes.")
+    store_tokens: int = Field(description="Audiovisual tokens that it keeps.")
+    coverage: float = Field(description="Share of its past windows still represented, 0 to 1.")
 
 
 class Ask(Wire):
@@ -122,6 +141,13 @@ async def session(its: Its, session: str) -> SessionView:
     return _view(its, its.sessions.get(session))
 
 
+@router.patch("/sessions/{session}", tags=["Also"], dependencies=[needs(Scope.ADMIN)])
+async def change(its: Its, session: str, change: Change) -> Changed:
+    """Change how much a session remembers, while it runs; an answer that runs is waited for."""
+    made = await its.sessions.resize(session, change.budget)
+    return Changed(**{name: getattr(made, name) for name in Changed.model_fields})
+
+
 @router.delete("/sessions/{session}", status_code=204, tags=["Also"], dependencies=[needs(Scope.ADMIN)])
 async def close(its: Its, session: str) -> Response:
     """End a session: its source is disconnected, its running answers are cancelled."""
@@ -187,6 +213,8 @@ def _view(its: Gateway, session: Session) -> SessionView:
         state=session.state.value,
         talk=session.talk,
         barge_in=session.options.barge_in,
+        budget=session.options.engine.budget or its.info.budget,
+        session_bytes=session.session_bytes,
         at=round(session.position, 3),
         seq=session.journal.last,
         windows=session.windows,

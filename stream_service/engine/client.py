@@ -9,16 +9,17 @@ import math
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from enum import Enum
 
 from stream_service.engine.backoff import Backoff
 from stream_service.engine.degradation import Step
 from stream_service.engine.ledger import Ledger
 from stream_service.engine.link import Link
-from stream_service.engine.messages import Asked, Cancel, Close, Feed, Open, Reply, Stop
+from stream_service.engine.messages import Asked, Cancel, Close, Feed, Open, Reply, Resize, Stop
 from stream_service.engine.settings import MOST_REFEED, EngineSettings
 from stream_service.engine.spares import Spares, Spawn
-from stream_service.engine.tenant import Tenant
+from stream_service.engine.tenant import Resizing, Tenant
 from stream_service.errors import Busy, Conflict, EngineUnavailable, NotFound, OmniDropError
 from stream_service.types import (
     CancelReason,
@@ -28,6 +29,7 @@ from stream_service.types import (
     EngineStats,
     Overloaded,
     Question,
+    Resized,
     SessionSettings,
     Window,
 )
@@ -200,8 +202,8 @@ class LocalEngine:
 
     # ---- what the service asks for
 
-    async def open(self, session: str, settings: SessionSettings) -> None:
-        """Opens a session.
+    async def open(self, session: str, settings: SessionSettings) -> int:
+        """Opens a session. Returns the bytes that it takes at most.
 
         Raises:
             ServerFull, InvalidInput, Conflict, EngineUnavailable: not now, not so, not by this name, not at all.
@@ -215,11 +217,30 @@ class LocalEngine:
         tenant = self._ledger.add(session, settings, self._hold_s(settings), opening)
         link.send(Open(session, settings))
         try:
-            await asyncio.shield(tenant.opening)
+            return await asyncio.shield(tenant.opening)
         except asyncio.CancelledError:  # nobody will close it
             tenant.closing = asyncio.get_running_loop().create_future()
             link.send(Close(session))
             raise
+
+    async def resize(self, session: str, budget: int) -> Resized:
+        """Changes how many tokens a session may keep, once no answer of it runs. The event comes as well.
+
+        Raises:
+            NotFound, InvalidInput, Conflict, ServerFull, EngineUnavailable: not this one, not so, not before an earlier
+            change is made, not now, not at all.
+        """
+        tenant, link = self._ledger.tenant(session), self._running()
+        if tenant is None:
+            raise NotFound("no such session", remedy="Open the session again.")
+        if link is None:
+            raise self._unavailable()
+        if tenant.resizing is not None:
+            raise Conflict("the budget is being changed already", remedy="Wait for that change.", retry_after=1.0)
+        done: asyncio.Future[Resized] = asyncio.get_running_loop().create_future()
+        tenant.resizing = Resizing(self._hold_s(replace(tenant.settings, budget=budget)), done)
+        link.send(Resize(session, budget))
+        return await asyncio.shield(done)
 
     def feed(self, window: Window) -> None:
         """Hands over a window. Never blocks: what does not fit is dropped, with an :class:`Overloaded` event."""

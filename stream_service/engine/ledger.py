@@ -5,9 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from stream_service.engine.messages import Closed, Command, Failed, Heartbeat, Open, Opened, Prepared, Ready, Reply
-from stream_service.engine.tenant import AHEAD, Asking, Pending, Tenant
-from stream_service.errors import OmniDropError
+from stream_service.engine.messages import (
+    Closed,
+    Command,
+    Failed,
+    Heartbeat,
+    NotResized,
+    Open,
+    Opened,
+    Prepared,
+    Ready,
+    Reply,
+)
+from stream_service.engine.tenant import AHEAD, Asking, Opening, Tenant
+from stream_service.errors import NotFound, OmniDropError
 from stream_service.types import (
     AnswerCancelled,
     AnswerDelta,
@@ -19,6 +30,7 @@ from stream_service.types import (
     EngineFault,
     EngineRestarted,
     EngineStats,
+    Resized,
     SessionSettings,
     WindowFused,
 )
@@ -40,7 +52,7 @@ class Ledger:
     def tenant(self, session: str) -> Tenant | None:
         return self._tenants.get(session)
 
-    def add(self, session: str, settings: SessionSettings, hold_s: float, opening: Pending) -> Tenant:
+    def add(self, session: str, settings: SessionSettings, hold_s: float, opening: Opening) -> Tenant:
         """A session that is being opened; see :class:`Tenant`."""
         tenant = self._tenants[session] = Tenant(settings, hold_s, opening, self._ahead)
         return tenant
@@ -48,6 +60,7 @@ class Ledger:
     def forget(self, session: str) -> Iterator[EngineEvent]:
         """A session is closed while there is no engine: its questions end."""
         tenant = self._tenants.pop(session)
+        tenant.not_resized(_closed())
         yield from _end_all(tenant, CancelReason.SESSION_CLOSED)
 
     def cancel(self, session: str, question: str, reason: CancelReason) -> EngineEvent | None:
@@ -79,12 +92,17 @@ class Ledger:
             case Heartbeat(stats):
                 self._beat(stats)
                 return None
-            case Opened(session, error):
-                return self._opened(session, error.error() if error else None)
+            case Opened(session, error, session_bytes):
+                return self._opened(session, error.error() if error else None, session_bytes)
+            case NotResized(session, refused):
+                if tenant := self._tenants.get(session):
+                    tenant.not_resized(refused.error())
+                return None
             case Closed(session):
-                tenant = self._tenants.pop(session, None)
-                if tenant and tenant.closing:
-                    tenant.closing.set_result(None)
+                if tenant := self._tenants.pop(session, None):
+                    tenant.not_resized(_closed())
+                    if tenant.closing:
+                        tenant.closing.set_result(None)
                 return None
             case Prepared() | Ready() | Failed():
                 return None
@@ -93,6 +111,9 @@ class Ledger:
             case WindowFused():
                 if tenant := self._tenants.get(message.session):
                     tenant.fused(message.index)
+            case Resized():
+                if tenant := self._tenants.get(message.session):
+                    tenant.resized(message)
         return message
 
     def _beat(self, stats: EngineStats) -> None:
@@ -101,11 +122,11 @@ class Ledger:
             if not stats.per_session.get(session, {}).get("queued_windows"):
                 tenant.idle()
 
-    def _opened(self, session: str, error: OmniDropError | None) -> EngineFault | None:
+    def _opened(self, session: str, error: OmniDropError | None, session_bytes: int) -> EngineFault | None:
         tenant = self._tenants[session]
         if not tenant.opening.done():
             if error is None:
-                tenant.opening.set_result(None)
+                tenant.opening.set_result(session_bytes)
             else:
                 del self._tenants[session]
                 tenant.opening.set_exception(error)
@@ -160,6 +181,7 @@ class Ledger:
 
     def _settle(self, error: OmniDropError) -> Iterator[EngineEvent]:
         for session, tenant in list(self._tenants.items()):
+            tenant.not_resized(error)
             if tenant.closing is not None:
                 del self._tenants[session]
                 yield from _end_all(tenant, CancelReason.SESSION_CLOSED)
@@ -167,6 +189,10 @@ class Ledger:
             elif not tenant.opening.done():
                 del self._tenants[session]
                 tenant.opening.set_exception(error)
+
+
+def _closed() -> NotFound:
+    return NotFound("the session was closed meanwhile", remedy="Open it again.")
 
 
 def _end_all(tenant: Tenant, reason: CancelReason, asked_before: float = math.inf) -> Iterator[EngineEvent]:

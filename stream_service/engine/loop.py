@@ -8,11 +8,11 @@ from dataclasses import replace
 from pruner import LiveModel, PrunerError, TurnOptions
 from pruner import Step as Token
 from stream_service.engine.runner import Runner, answered, fault, ms, refusal
-from stream_service.engine.scheduler import Scheduler
+from stream_service.engine.scheduler import FULL_RETRY_S, Scheduler
 from stream_service.engine.sessions import Answer, Session
 from stream_service.engine.settings import EngineSettings
 from stream_service.engine.work import Batch, Kind, QuestionWork, WindowWork
-from stream_service.errors import Busy, Conflict, InvalidInput
+from stream_service.errors import Busy, Conflict, InvalidInput, NotFound, ServerFull
 from stream_service.types import (
     AnswerCancelled,
     AnswerDelta,
@@ -22,7 +22,9 @@ from stream_service.types import (
     EngineFault,
     EngineStats,
     Question,
+    Resized,
     SessionSettings,
+    StoreEvicted,
     Window,
 )
 
@@ -35,15 +37,22 @@ class EngineLoop:
         settings: of the deployment.
         options: how turns are guided unless a session says otherwise.
         clock: monotonic seconds, the same clock as the gateway's.
+        free: bytes that the device still has.
     """
 
     def __init__(
-        self, model: LiveModel, settings: EngineSettings, options: TurnOptions, clock: Callable[[], float]
+        self,
+        model: LiveModel,
+        settings: EngineSettings,
+        options: TurnOptions,
+        clock: Callable[[], float],
+        free: Callable[[], int],
     ) -> None:
         self._model = model
         self._settings = settings
         self._options = options
         self._clock = clock
+        self._free = free
         self._scheduler = Scheduler(settings)
         self._sessions: dict[str, Session] = {}
         self._events: list[EngineEvent] = []
@@ -143,8 +152,8 @@ class EngineLoop:
 
     # ---- what the gateway asks for
 
-    def open(self, name: str, wished: SessionSettings, *, rejoin: bool = False) -> None:
-        """Opens a session.
+    def open(self, name: str, wished: SessionSettings, *, rejoin: bool = False) -> int:
+        """Opens a session. Returns the bytes that it takes at most.
 
         Raises:
             Conflict: the name is in use.
@@ -156,11 +165,7 @@ class EngineLoop:
         if not rejoin:
             self._scheduler.admit(self._clock())
         budget = self._settings.budget if wished.budget is None else wished.budget
-        if budget > self._settings.budget:
-            remedy = f"Ask for at most {self._settings.budget} tokens."
-            raise InvalidInput(
-                f"a budget of {budget} tokens is more than one session may hold", remedy=remedy, field="budget"
-            )
+        self._check_budget(budget)
         try:
             options = self._wished(wished)
             self._model.check(options)
@@ -169,6 +174,46 @@ class EngineLoop:
             raise refusal(error) from error
         self._sessions[name] = Session(name, conversation, options)
         self._scheduler.open(name)
+        return self._model.session_bytes(budget)
+
+    def resize(self, name: str, budget: int) -> bool:
+        """Changes how many tokens a session may keep; a smaller budget evicts at once.
+
+        Returns:
+            False, and nothing is changed, while an answer of the session runs.
+
+        Raises:
+            NotFound: there is no such session.
+            InvalidInput: fewer tokens than one window has, or more than one session may hold.
+            ServerFull: the device has no room for the new memory beside the old one, which is copied into it.
+        """
+        session = self._sessions.get(name)
+        if session is None:
+            raise NotFound("no such session", remedy="Open the session again.")
+        self._check_budget(budget)
+        if session.answer is not None:
+            return False
+        needed, free = self._model.session_bytes(budget), self._free()
+        if needed > free:
+            sizes = f"{needed / 2**20:.0f} MiB of memory for {budget} tokens, {max(free, 0) / 2**20:.0f} are free"
+            remedy = "Ask for fewer tokens, or try again when other sessions have ended."
+            raise ServerFull(f"it takes {sizes}", remedy=remedy, retry_after=FULL_RETRY_S)
+        try:
+            evicted = session.conversation.set_budget(budget)
+        except PrunerError as error:
+            raise refusal(error) from error
+        held = session.conversation.report()
+        self._events.append(Resized(name, budget, needed, held.store_tokens, held.coverage))
+        if evicted.evicted:
+            self._events.append(StoreEvicted(name, evicted.evicted, evicted.thinned_chunks, held.coverage))
+        return True
+
+    def _check_budget(self, budget: int) -> None:
+        if budget > self._settings.budget:
+            remedy = f"Ask for at most {self._settings.budget} tokens."
+            raise InvalidInput(
+                f"a budget of {budget} tokens is more than one session may hold", remedy=remedy, field="budget"
+            )
 
     def _wished(self, wished: SessionSettings) -> TurnOptions:
         """The deployment's options with a session's wishes; an answer never gets longer than the deployment allows."""

@@ -56,6 +56,14 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
+class Resize:
+    """Change a session's budget, once no answer of it runs. Ends in a ``Resized`` event or :class:`NotResized`."""
+
+    session: str
+    budget: int
+
+
+@dataclass(frozen=True, slots=True)
 class Feed:
     """A window as it comes, or packed when it was kept."""
 
@@ -94,7 +102,7 @@ class Stop:
     drain_s: float
 
 
-Command = Prepare | Start | Open | Feed | Asked | Cancel | Close | Stop
+Command = Prepare | Start | Open | Resize | Feed | Asked | Cancel | Close | Stop
 
 
 # ---- engine → gateway
@@ -119,8 +127,19 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
+    """The session is open and takes at most ``session_bytes``, or cannot be."""
+
     session: str
     error: ErrorFacts | None = None
+    session_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NotResized:
+    """The session's budget stays what it was."""
+
+    session: str
+    error: ErrorFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,4 +154,4 @@ class Heartbeat:
     stats: EngineStats
 
 
-Reply = Prepared | Ready | Failed | Opened | Closed | Heartbeat | EngineEvent
+Reply = Prepared | Ready | Failed | Opened | NotResized | Closed | Heartbeat | EngineEvent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -90,7 +91,8 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
         question_tokens=live.max_question_tokens,
         spoken_questions=facts.spoken_questions,
     )
-    return EngineLoop(model, settings, options, clock), info
+    free = partial(available_bytes, torch.device(settings.device))
+    return EngineLoop(model, settings, options, clock, free), info
 
 
 def window_tokens(facts: ModelFacts) -> float:

@@ -30,11 +30,13 @@ from stream_service.engine.messages import (
     Failed,
     Feed,
     Heartbeat,
+    NotResized,
     Open,
     Opened,
     Prepare,
     Prepared,
     Ready,
+    Resize,
     Start,
     Stop,
 )
@@ -107,6 +109,7 @@ class Server:
         self._engine = engine
         self._beat = float("-inf")
         self._stop_at: float | None = None
+        self._resizes: list[Resize] = []
 
     def serve(self) -> None:
         """Returns after a :class:`Stop`, when every question has ended.
@@ -119,6 +122,7 @@ class Server:
             wait = 0.0 if busy else self._beat + BEAT_S - time.monotonic()
             for command in self._channel.receive(wait):
                 self._obey(command)
+            self._resizes = [command for command in self._resizes if not self._resize(command)]
             busy = self._engine.run_once()
             if self._stop_at is not None and time.monotonic() >= self._stop_at:
                 self._engine.cancel_all(CancelReason.SHUTDOWN)
@@ -136,6 +140,8 @@ class Server:
                 self._engine.cancel(session, question, reason)
             case Open(session):
                 self._open(command)
+            case Resize():
+                self._resizes.append(command)
             case Close(session):
                 self._engine.close(session)
                 self._tell()
@@ -147,11 +153,21 @@ class Server:
 
     def _open(self, command: Open) -> None:
         try:
-            self._engine.open(command.session, command.settings, rejoin=command.rejoin)
+            session_bytes = self._engine.open(command.session, command.settings, rejoin=command.rejoin)
         except OmniDropError as error:
             self._channel.send(Opened(command.session, ErrorFacts.of(error)))
         else:
-            self._channel.send(Opened(command.session))
+            self._channel.send(Opened(command.session, None, session_bytes))
+
+    def _resize(self, command: Resize) -> bool:
+        """Whether the wish was granted or refused; one that comes during an answer has to wait for its end."""
+        try:
+            done = self._engine.resize(command.session, command.budget)
+        except OmniDropError as error:
+            self._channel.send(NotResized(command.session, ErrorFacts.of(error)))
+            return True
+        self._tell()
+        return done
 
     def _tell(self) -> None:
         for event in self._engine.take_events():

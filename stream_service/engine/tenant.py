@@ -6,13 +6,16 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stream_service.engine.messages import Asked, Command, Feed
 from stream_service.engine.packing import PackedWindow, pack
-from stream_service.types import CancelReason, Question, SessionSettings, Span, Window
+from stream_service.errors import OmniDropError
+from stream_service.types import CancelReason, Question, Resized, SessionSettings, Span, Window
 
 Pending = asyncio.Future[None]
+Opening = asyncio.Future[int]
+"""Gives the bytes that the session takes at most."""
 
 AHEAD = 4
 """Windows of one session that may be on their way to be fused again: enough to keep the engine busy."""
@@ -48,6 +51,14 @@ class Asking:
     """The engine was told to end it, and has not confirmed it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Resizing:
+    """A change of the budget that the engine was asked for; ``hold_s`` seconds of media are kept for the new one."""
+
+    hold_s: float
+    done: asyncio.Future[Resized]
+
+
 class Tenant:
     """One session.
 
@@ -58,11 +69,12 @@ class Tenant:
         ahead: windows that may be on their way to be fused again.
     """
 
-    def __init__(self, settings: SessionSettings, hold_s: float, opening: Pending, ahead: int = AHEAD) -> None:
+    def __init__(self, settings: SessionSettings, hold_s: float, opening: Opening, ahead: int = AHEAD) -> None:
         self.settings = settings
         self._ahead = ahead
         self.opening = opening
         self.closing: Pending | None = None
+        self.resizing: Resizing | None = None
         self.asking: dict[str, Asking] = {}
         """Its open questions by id, oldest first."""
         self._hold_s = hold_s
@@ -122,6 +134,21 @@ class Tenant:
         if asking is not None and asking in self._due:
             self._due.remove(asking)
         return asking
+
+    def resized(self, event: Resized) -> None:
+        """The engine has changed the budget: a process that follows is told the new one."""
+        if self.resizing is not None:
+            resizing, self.resizing = self.resizing, None
+            self.settings = replace(self.settings, budget=event.budget)
+            self._hold_s = resizing.hold_s  # what is too much now goes when the next window comes
+            resizing.done.set_result(event)
+
+    def not_resized(self, error: OmniDropError) -> None:
+        """The budget stays what it was."""
+        if self.resizing is not None:
+            resizing, self.resizing = self.resizing, None
+            resizing.done.set_exception(error)
+            resizing.done.exception()  # whoever waited may have gone: that is no reason for a warning
 
     # ---- what goes out
 

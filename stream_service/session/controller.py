@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stream_service.answers import events
 from stream_service.answers.log import Interrupted
@@ -29,6 +29,7 @@ from stream_service.types import (
     MediaBreak,
     Question,
     QuestionSource,
+    Resized,
     SessionSettings,
     TalkMode,
     VideoFrame,
@@ -78,6 +79,8 @@ class Session:
     ) -> None:
         self.id = id
         self.options = options
+        self.session_bytes = 0
+        """Memory that it takes at most, once the engine has opened it."""
         self.journal = journal
         self.turns = Turns(options.barge_in, settings.waiting_questions)
         self._settings = settings
@@ -250,8 +253,12 @@ class Session:
 
     def on_engine(self, event: EngineEvent) -> None:
         """Something that the engine did for this session."""
-        if self.state is not SessionState.CLOSED:
-            self._narrator.tell(event)
+        if self.state is SessionState.CLOSED:
+            return
+        if isinstance(event, Resized):
+            self.session_bytes = event.session_bytes
+            self.options = replace(self.options, engine=replace(self.options.engine, budget=event.budget))
+        self._narrator.tell(event)
 
     def _lose(self, reason: str) -> None:
         self._lifecycle.to(SessionState.LOST)

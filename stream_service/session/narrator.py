@@ -20,6 +20,7 @@ from stream_service.types import (
     EngineRestarted,
     ModalityCounts,
     Overloaded,
+    Resized,
     Span,
     StoreEvicted,
     WindowFused,
@@ -59,6 +60,14 @@ class Narrator:
                 thinned = event.chunks_thinned
                 write(
                     events.StoreEvicted, tokens=event.tokens, chunks_thinned=thinned, coverage=round(event.coverage, 4)
+                )
+            case Resized():
+                write(
+                    events.SessionChanged,
+                    budget=event.budget,
+                    session_bytes=event.session_bytes,
+                    store_tokens=event.store_tokens,
+                    coverage=round(event.coverage, 4),
                 )
             case Overloaded():
                 write(events.Overload, action=event.action, windows=event.windows, frames=event.frames)

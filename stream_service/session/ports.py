@@ -15,6 +15,7 @@ from stream_service.types import (
     MediaSink,
     Published,
     Question,
+    Resized,
     SessionSettings,
     SpeechEvent,
     TalkMode,
@@ -38,8 +39,16 @@ class Engine(Protocol):
         """Load the model; raises StartupError."""
         ...
 
-    async def open(self, session: str, settings: SessionSettings) -> None:
-        """Raises ServerFull, InvalidInput or EngineUnavailable."""
+    async def open(self, session: str, settings: SessionSettings) -> int:
+        """The bytes that the session takes at most; raises ServerFull, InvalidInput or EngineUnavailable."""
+        ...
+
+    async def resize(self, session: str, budget: int) -> Resized:
+        """Change what the session may keep, once no answer runs; the event is among :meth:`events` as well.
+
+        Raises NotFound, InvalidInput, Conflict, ServerFull or EngineUnavailable.
+        """
+        ...
 
     def feed(self, window: Window) -> None: ...
 

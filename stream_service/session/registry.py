@@ -16,7 +16,7 @@ from stream_service.session.controller import Session, SessionOptions
 from stream_service.session.endings import Ending
 from stream_service.session.lifecycle import SessionState
 from stream_service.session.ports import Engine, Sources
-from stream_service.types import EngineEvent, EngineInfo, Published, Question, QuestionSource, Trickled
+from stream_service.types import EngineEvent, EngineInfo, Published, Question, QuestionSource, Resized, Trickled
 
 _log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -29,12 +29,14 @@ class Parts:
 
     ``make(id, options)`` a new one, ``revive(past)`` one that an earlier run of the server left open. ``forget(id,
     keep)`` ends a session's log; ``leave_open(id)``, where the log outlasts this run, stops it for a later one.
+    ``remember(session)`` is called when its options have changed.
     """
 
     make: Callable[[str, SessionOptions], Session]
     revive: Callable[[Interrupted], Session]
     forget: Callable[[str, bool], None]
     leave_open: Callable[[str], None] | None = None
+    remember: Callable[[Session], None] = lambda session: None
 
 
 class Sessions:
@@ -78,6 +80,12 @@ class Sessions:
         self._check_open()
         return session.ask(text, source)
 
+    async def resize(self, key: str, budget: int) -> Resized:
+        """Change what a session may keep; raises NotFound, EngineUnavailable, and what :meth:`Engine.resize` raises."""
+        session = self.get(key)
+        self._check_open()
+        return await self._engine.resize(session.id, budget)
+
     def _check_open(self) -> None:
         if self.stopping:
             raise EngineUnavailable("The server is stopping.", remedy="Try again in a moment.", retry_after=5.0)
@@ -119,7 +127,7 @@ class Sessions:
                 self._names[session.options.name] = session.id
             session.resume()
             try:
-                await self._engine.open(session.id, session.options.engine)
+                session.session_bytes = await self._engine.open(session.id, session.options.engine)
             except OmniDropError as error:
                 await self.close(session.id, endings.not_resumed(error.message))
 
@@ -144,8 +152,8 @@ class Sessions:
         if name is not None:
             self._names[name] = id  # before the first await: no one else can take the name meanwhile
         try:
-            await self._engine.open(id, options.engine)
-            session = self._begin(id, options)
+            session_bytes = await self._engine.open(id, options.engine)
+            session = self._begin(id, options, session_bytes)
             published = await self._negotiate(session, offer)
         except BaseException:  # cancelled as well: no name and no session may stay behind
             if name is not None and self._names.get(name) == id:
@@ -153,8 +161,9 @@ class Sessions:
             raise
         return session, published
 
-    def _begin(self, id: str, options: SessionOptions) -> Session:
+    def _begin(self, id: str, options: SessionOptions, session_bytes: int) -> Session:
         session = self._parts.make(id, options)
+        session.session_bytes = session_bytes
         self._keep(session)
         session.announce(self._info)
         return session
@@ -216,6 +225,8 @@ class Sessions:
         session = self._sessions.get(event.session)
         if session is not None:
             session.on_engine(event)
+            if isinstance(event, Resized):
+                self._parts.remember(session)
             self._check_quiet()
 
     def tick(self) -> None:

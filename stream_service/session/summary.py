@@ -16,7 +16,6 @@ class Summary:
     """``fused_to`` is the stream time (s) up to which media are in the memory; ``ttft_ms`` that of the last answer."""
 
     started: datetime | None = None
-    budget: int = 0
     fused_to: float = 0.0
     store_tokens: int = 0
     coverage: float = 1.0
@@ -32,7 +31,9 @@ class Summary:
         """Take an event in."""
         match event:
             case events.SessionStarted():
-                self.started, self.budget = event.wall, event.model.budget
+                self.started = event.wall
+            case events.SessionChanged():
+                self.store_tokens, self.coverage = event.store_tokens, event.coverage
             case events.WindowFused():
                 self.fused_to = max(self.fused_to, event.end)
                 self.store_tokens, self.coverage = event.store_tokens, event.coverage

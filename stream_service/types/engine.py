@@ -25,8 +25,9 @@ class SessionSettings:
 class EngineInfo:
     """What the running engine is, for the page and for the operator.
 
-    ``window_tokens`` is the mean that a window of 2 s with picture and sound adds to a session's memory. A question in
-    words may have ``question_tokens``; ``spoken_questions`` says whether speech itself can ask.
+    ``budget`` is the most that a session may have. ``window_tokens`` is the mean that a window of 2 s with picture and
+    sound adds to a session's memory. A question in words may have ``question_tokens``; ``spoken_questions`` says
+    whether speech itself can ask.
     """
 
     model: str
@@ -77,6 +78,17 @@ class StoreEvicted:
     session: str
     tokens: int
     chunks_thinned: int
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resized:
+    """A session may keep ``budget`` tokens from now on, in at most ``session_bytes``; it holds ``store_tokens``."""
+
+    session: str
+    budget: int
+    session_bytes: int
+    store_tokens: int
     coverage: float
 
 
@@ -185,6 +197,7 @@ class EngineFault:
 EngineEvent = (
     WindowFused
     | StoreEvicted
+    | Resized
     | AnswerStarted
     | AnswerDelta
     | AnswerDone

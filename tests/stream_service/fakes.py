@@ -26,6 +26,7 @@ from stream_service.types import (
     ModalityCounts,
     Published,
     Question,
+    Resized,
     SessionSettings,
     SpeechEvent,
     TalkMode,
@@ -73,10 +74,19 @@ class FakeEngine:
     async def start(self) -> EngineInfo:
         return INFO
 
-    async def open(self, session: str, settings: SessionSettings) -> None:
+    async def open(self, session: str, settings: SessionSettings) -> int:
         if self.refuse is not None:
             raise self.refuse
         self.opened[session] = settings
+        return 2 * (settings.budget or INFO.budget)
+
+    async def resize(self, session: str, budget: int) -> Resized:
+        """As if the session were full."""
+        if self.refuse is not None:
+            raise self.refuse
+        resized = Resized(session, budget, 2 * budget, budget, 0.75)
+        self.emit(resized)
+        return resized
 
     def feed(self, window: Window) -> None:
         self.fed.append(window)

@@ -9,12 +9,15 @@ const LONG_LAG_S = 6; // three windows: the engine is not keeping up, or the sou
 const byId = (id) => document.getElementById(id);
 const notice = new Notice(byId("notice"));
 const rows = new Map();
+let missed; // code of the problem that keeps the figures from being refreshed
 
 async function refresh() {
   try {
     show(await getJson("/v1/admin/report"));
-    notice.clear();
+    if (missed) notice.clear(missed);
+    missed = undefined;
   } catch (problem) {
+    missed = problem.code;
     notice.show(problem);
   }
   setTimeout(refresh, REFRESH_MS);
@@ -46,7 +49,31 @@ function newRow({ session, name }) {
     }
   });
   row.cells[7].append(end);
+  row.cells[4].append(document.createElement("div"), memoryForm(session, name));
   return row;
+}
+
+/** Changes how many tokens a session may keep. Its field follows the session until someone writes into it. */
+function memoryForm(session, name) {
+  const form = Object.assign(document.createElement("form"), { className: "memory" });
+  const field = Object.assign(document.createElement("input"), { type: "number", name: "budget", min: 1, required: true });
+  field.setAttribute("aria-label", `Memory of ${name ?? session}, in tokens`);
+  const change = Object.assign(document.createElement("button"), { textContent: "Change", disabled: true });
+  field.addEventListener("input", () => { change.disabled = false; });
+  form.append(field, change);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    change.disabled = true;
+    try {
+      const made = await call("PATCH", sessionPath(session), { body: { budget: field.valueAsNumber } });
+      field.value = (await made.json()).budget;
+      notice.clear();
+    } catch (problem) {
+      change.disabled = false;
+      notice.show(problem);
+    }
+  });
+  return form;
 }
 
 function fill({ cells }, session) {
@@ -55,7 +82,9 @@ function fill({ cells }, session) {
   lines(cells[1], [session.state]);
   lines(cells[2], [duration(session.at)]);
   lines(cells[3], [`${session.lag.toFixed(1)} s`]);
-  lines(cells[4], [`${session.store_tokens} of ${session.budget}`, `${Math.round(100 * session.coverage)} % covered`]);
+  const [held, form] = cells[4].children;
+  lines(held, [`${session.store_tokens} of ${session.budget}`, `${(session.session_bytes / 2 ** 20).toFixed(1)} MiB, ${Math.round(100 * session.coverage)} % covered`]);
+  if (form.elements[1].disabled) form.elements.budget.value = session.budget;
   lines(cells[5], session.question === null ? ["None yet"] : [session.question, session.answer === null ? "…" : session.answer + ttft]);
   lines(cells[6], [`${session.reconnects} reconnects`, session.errors ? `${session.errors} errors, last: ${session.last_error}` : "no error"]);
   for (const number of [2, 3, 4]) cells[number].classList.add("number");

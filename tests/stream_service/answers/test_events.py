@@ -27,6 +27,7 @@ WIRE = {
     "source.lost": {"since", "grace_left", "reason"},
     "source.back": {"gap"},
     "engine.restarted": {"windows_refed", "windows_lost", "lost"},
+    "session.changed": {"budget", "session_bytes", "store_tokens", "coverage"},
     "store.evicted": {"tokens", "chunks_thinned", "coverage"},
     "overload": {"action", "windows", "frames"},
     "error": {"code", "message", "remedy", "question", "resume_after"},

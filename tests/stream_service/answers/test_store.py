@@ -93,8 +93,9 @@ async def test_a_session_that_was_cut_off_is_told_and_goes_on_with_its_numbers(u
         event(13, "question.accepted", question="waiting"),
     ]
     async with opened(url) as logs:
-        log = logs.open(Opening("s", "door", '{"talk":"off"}'))
+        log = logs.open(Opening("s", "door", '{"talk":"hands_free"}'))
         write(log, *told)
+        logs.amend(Opening("s", "door", '{"talk":"off"}'))
         await durable(log)
         await session(logs, "over", 2)
     async with opened(url) as logs:

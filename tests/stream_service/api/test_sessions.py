@@ -7,6 +7,7 @@ import pytest
 from starlette.testclient import WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
+from stream_service.errors import Conflict, EngineUnavailable, InvalidInput, OmniDropError, ServerFull
 from tests.stream_service.api.conftest import Serve, Service
 from tests.stream_service.fakes import sound
 
@@ -159,6 +160,8 @@ def test_sessions_are_listed_and_shown(service: Service) -> None:
         "state": "live",
         "talk": "hands_free",
         "barge_in": "interrupt",
+        "budget": 512,
+        "session_bytes": 1024,
         "at": 2.0,
         "seq": 2,
         "windows": 1,
@@ -174,6 +177,7 @@ def test_sessions_are_listed_and_shown(service: Service) -> None:
     [
         ("GET", "/v1/sessions/nobody"),
         ("DELETE", "/v1/sessions/nobody"),
+        ("PATCH", "/v1/sessions/nobody"),
         ("POST", "/v1/sessions/nobody/questions"),
         ("PUT", "/v1/sessions/nobody/talk"),
     ],
@@ -182,10 +186,55 @@ def test_an_unknown_session_is_a_problem(service: Service, method: str, path: st
     answer = service.client.request(
         method,
         path,
-        json={"text": "?", "mode": "off"}
-        and {"questions": {"text": "What?"}, "talk": {"mode": "off"}}.get(path.rpartition("/")[2]),
+        json={"questions": {"text": "What?"}, "talk": {"mode": "off"}, "nobody": {"budget": 256}}[
+            path.rpartition("/")[2]
+        ],
     )
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_a_session_s_budget_can_be_changed_while_it_runs(service: Service) -> None:
+    id = watched(service, "/whip/door?budget=300")
+    answer = service.client.patch("/v1/sessions/door", json={"budget": 256})
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {"budget": 256, "session_bytes": 512, "store_tokens": 256, "coverage": 0.75}
+    service.route()
+    view = service.client.get(f"/v1/sessions/{id}").json()
+    assert (view["budget"], view["session_bytes"]) == (256, 512)
+    (report,) = service.client.get("/v1/admin/report").json()["sessions"]
+    assert (report["budget"], report["session_bytes"], report["store_tokens"]) == (256, 512, 256)
+    with service.subscribe("/v1/sessions/door/answers") as socket:
+        started, _, changed = read(socket, 3)
+    assert started["model"]["budget"] == 300
+    assert {name: changed[name] for name in ("type", *answer.json())} == {"type": "session.changed"} | answer.json()
+
+
+@pytest.mark.parametrize("body", [{"budget": 0}, {"budget": "many"}, {}, {"budget": 256, "deep_share": 0.1}])
+def test_a_change_that_is_none_names_what_is_wrong(service: Service, body: dict[str, object]) -> None:
+    watched(service)
+    answer = service.client.patch("/v1/sessions/door", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_input")
+    assert answer.json()["field"] == ("deep_share" if "deep_share" in body else "budget")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InvalidInput("too many", remedy="Ask for at most 512 tokens.", field="budget"), 400),
+        (Conflict("another change", remedy="Wait.", retry_after=1), 409),
+        (ServerFull("no room", remedy="Later.", retry_after=10), 503),
+        (EngineUnavailable("the engine is being restarted", remedy="Later.", retry_after=6), 503),
+    ],
+)
+def test_a_change_that_the_engine_refuses_changes_nothing(service: Service, error: OmniDropError, status: int) -> None:
+    watched(service)
+    service.engine.refuse = error
+    answer = service.client.patch("/v1/sessions/door", json={"budget": 400})
+    assert (answer.status_code, answer.json()["code"], answer.json()["remedy"]) == (status, error.code, error.remedy)
+    assert answer.json().get("field") == error.field
+    assert ("retry-after" in answer.headers) is (error.retry_after is not None)
+    service.route()
+    assert service.client.get("/v1/sessions/door").json()["budget"] == 512
 
 
 def test_info_tells_the_page_what_it_needs(service: Service) -> None:

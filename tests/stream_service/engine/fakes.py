@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from pruner import Ask, InputError, RawWindow, ScheduleError, Step, TurnOptions
+from pruner import Ask, BudgetError, InputError, RawWindow, ScheduleError, Step, TurnOptions
+from pruner.eviction import EvictionReport
 from stream_service.engine.messages import Command, Prepare, Reply
 from stream_service.engine.settings import EngineSettings
 from stream_service.types import EngineInfo
@@ -18,11 +19,23 @@ from tests.stream_service.engine.builders import Clock
 @dataclass
 class FakeConversation:
     budget: int
+    tokens: int = 0
     history: list[str] = field(default_factory=list)
     """What the conversation holds, in order: ``w0`` a window's start, ``?text``, ``!answer``."""
     encoded: list[float] = field(default_factory=list)
     turn: FakeTurn | None = None
     closed: bool = False
+
+    def set_budget(self, budget: int) -> EvictionReport:
+        assert self.turn is None
+        if budget < 72:
+            raise BudgetError("audiovisual budget", needed=72, available=budget)
+        evicted = max(0, self.tokens - budget)
+        self.budget, self.tokens = budget, self.tokens - evicted
+        return EvictionReport(evicted, thinned_chunks=1 if evicted else 0)
+
+    def report(self) -> Any:
+        return SimpleNamespace(store_tokens=self.tokens, coverage=0.5)
 
     def close(self) -> None:
         self.closed = True
@@ -71,6 +84,9 @@ class FakeModel:
         if options.deep_share < 0.01:
             raise ScheduleError(options.deep_share, (0.01, 1.0), "deep_share")
 
+    def session_bytes(self, budget: int) -> int:
+        return 1000 * budget
+
     def open(self, *, budget: int) -> FakeConversation:
         self.conversations.append(FakeConversation(budget))
         return self.conversations[-1]
@@ -91,6 +107,7 @@ class FakeModel:
             assert conversation.turn is None, "a window has no place while its conversation answers"
             assert conversation.encoded.pop(0) == window.start
             conversation.history.append(f"w{window.start:g}")
+            conversation.tokens += 194
         counts = SimpleNamespace(video=144, audio=50)
         return [
             SimpleNamespace(seen=counts, kept=counts, store_tokens=194, evicted=0, thinned_chunks=0, coverage=1.0)

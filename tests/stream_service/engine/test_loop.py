@@ -36,7 +36,8 @@ class Rig:
         options = TurnOptions(
             deep_share=0.3, schedule="constant", score="running_max", diversity_weight=0.0, max_tokens=16
         )
-        self.engine = EngineLoop(model, EngineSettings.model_validate(settings), options, self.clock)
+        self.free = 1 << 30
+        self.engine = EngineLoop(model, EngineSettings.model_validate(settings), options, self.clock, lambda: self.free)
         self.events: list[EngineEvent] = []
         for session in sessions:
             self.engine.open(session, SessionSettings())

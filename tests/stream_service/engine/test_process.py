@@ -35,8 +35,10 @@ from stream_service.types import (
     EngineEvent,
     EngineFault,
     EngineRestarted,
+    Resized,
     SessionSettings,
     Span,
+    StoreEvicted,
     Window,
     WindowFused,
 )
@@ -218,6 +220,35 @@ async def test_what_a_session_may_not_wish_for(weights: Path) -> None:
         run.engine.feed(Window("a", 1, 2.0, 4.0, np.zeros((3, 8, 8, 3), np.uint8), None))
         assert (await run.until(EngineFault)).code == "invalid_input"
         await run.engine.close("a")
+
+
+async def test_a_budget_changes_while_the_stream_runs_and_outlives_the_process(weights: Path) -> None:
+    async with running(weights, refeed_windows=8) as run:
+        whole = await run.engine.open("a", SessionSettings())
+        for index in range(8):
+            run.engine.feed(media(index))
+        full = await run.until(WindowFused, index=7)
+        assert full.store_tokens > 200
+        run.engine.ask(question(), [])
+        await run.until(AnswerStarted)
+        less = await run.engine.resize("a", 200)
+        assert (less.budget, less.store_tokens <= 200, less.session_bytes < whole) == (200, True, True)
+        assert await run.until(Resized) == less
+        assert any(isinstance(event, AnswerDone) for event in run.seen), "a running answer is waited for"
+        assert (await run.until(StoreEvicted)).tokens == full.store_tokens - less.store_tokens
+        run.engine.feed(media(8))
+        assert (await run.until(WindowFused, index=8)).store_tokens <= 200
+        assert run.engine.pid is not None
+        os.kill(run.engine.pid, signal.SIGKILL)
+        await run.until(EngineRestarted)
+        assert (await run.until(WindowFused, index=8)).store_tokens <= 200
+        more = await run.engine.resize("a", 512)
+        assert (more.store_tokens <= 200, more.session_bytes) == (True, whole)
+        for index in range(9, 13):
+            run.engine.feed(media(index))
+        assert (await run.until(WindowFused, index=12)).store_tokens > 200
+        run.engine.ask(question("last"), [])
+        await run.until(AnswerDone, question="last")
 
 
 @pytest.mark.parametrize(

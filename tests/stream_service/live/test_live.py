@@ -194,6 +194,46 @@ async def test_stopping_finishes_the_running_answer_and_says_goodbye(model: str)
             assert await asyncio.to_thread(server.wait) == 0, "".join(server.output)
 
 
+async def test_a_memory_is_made_smaller_and_larger_while_it_is_filled(server: Server) -> None:
+    async with (
+        Camera(server.url) as camera,
+        subscribed(server.url, camera.session) as subscriber,
+        server.http() as http,
+    ):
+        path = f"/v1/sessions/{camera.session}"
+        whole = (await http.get(path)).json()
+        held = 0
+        while held <= 200:
+            window = await subscriber.until("window.fused")
+            assert isinstance(window, events.WindowFused)
+            held = window.store_tokens
+        question = await ask(server, camera.session)
+        await subscriber.until("answer.started")
+        answer = await http.patch(path, json={"budget": 200})
+        assert answer.status_code == 200, answer.text
+        changed = await subscriber.until("session.changed")
+        assert isinstance(changed, events.SessionChanged)
+        assert answer.json() == {name: getattr(changed, name) for name in answer.json()}
+        assert (changed.budget, changed.store_tokens <= 200) == (200, True)
+        assert changed.session_bytes < whole["session_bytes"]
+        evicted = await subscriber.until("store.evicted")
+        assert isinstance(evicted, events.StoreEvicted)
+        assert evicted.tokens > 0
+        assert [one.question for one in subscriber.seen if isinstance(one, events.AnswerDone)] == [question]
+        window = await subscriber.until("window.fused")
+        assert isinstance(window, events.WindowFused)
+        assert window.store_tokens <= 200
+        refused = await http.patch(path, json={"budget": whole["budget"] + 1})
+        assert (refused.status_code, refused.json()["field"]) == (400, "budget")
+        assert (await http.patch(path, json={"budget": whole["budget"]})).status_code == 200
+        assert (await http.get(path)).json()["session_bytes"] == whole["session_bytes"]
+        while window.store_tokens <= 200:
+            window = await subscriber.until("window.fused")
+            assert isinstance(window, events.WindowFused)
+        await ask(server, camera.session)
+        await subscriber.until("answer.done")
+
+
 async def test_a_killed_engine_is_replaced_and_the_session_goes_on(server: Server) -> None:
     async with Camera(server.url) as camera, subscribed(server.url, camera.session) as subscriber:
         await subscriber.until("window.fused", 2)

@@ -26,6 +26,7 @@ async def test_a_killed_gateway_loses_no_event_and_its_cameras_may_rejoin(model:
         async with subscribed(server.url, "porch") as first, subscribed(server.url, "shed") as other:
             await asyncio.gather(first.until("window.fused", 2), other.until("window.fused"))
             async with server.http() as http:
+                assert (await http.patch("/v1/sessions/porch", json={"budget": 300})).status_code == 200
                 text = {"text": "What do you see, and what did you hear before it?"}
                 question = (await http.post("/v1/sessions/porch/questions", json=text)).json()["question"]
             await first.until("answer.delta")
@@ -47,6 +48,7 @@ async def test_a_killed_gateway_loses_no_event_and_its_cameras_may_rejoin(model:
             assert window.index == restarted.windows_lost
             assert window.start >= first.seen[-1].at
             async with server.http() as http:
+                assert (await http.get("/v1/sessions/porch")).json()["budget"] == 300
                 answer = await http.post("/v1/sessions/porch/questions", json={"text": "What is it now?"})
                 assert answer.status_code == 202
             await late.until("answer.done")

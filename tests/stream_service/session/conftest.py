@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stream_service.answers.fanout import Fanout, Fanouts
-from stream_service.answers.log import Interrupted, MemoryLog, MemoryLogs
+from stream_service.answers.log import Interrupted, MemoryLog, MemoryLogs, Opening
 from stream_service.session.controller import Hearing, Session, SessionOptions
 from stream_service.session.journal import Journal
 from stream_service.session.registry import Parts, Sessions
@@ -42,7 +42,8 @@ class House:
         self.fanouts = Fanouts(self.logs, queue=100)
         self.written: dict[str, Fanout] = {}
         self.left_open: list[str] = []
-        parts = Parts(self._make, self._revive, self.fanouts.close)
+        self.amended: list[Opening] = []
+        parts = Parts(self._make, self._revive, self.fanouts.close, remember=self._remember)
         self.sessions = Sessions(self.engine, self.sources, parts, INFO)
         lasting = Parts(self._make, self._revive, self.fanouts.close, self.left_open.append)
         self.lasting_sessions = Sessions(self.engine, self.sources, lasting, INFO)
@@ -73,6 +74,9 @@ class House:
 
     def _make(self, id: str, options: SessionOptions) -> Session:
         return self._session(id, options)
+
+    def _remember(self, session: Session) -> None:
+        self.amended.append(opening_of(session.id, session.options))
 
     def _revive(self, past: Interrupted) -> Session:
         return self._session(past.opening.session, options_of(past.opening), past)

@@ -268,6 +268,21 @@ async def test_the_engine_s_troubles_are_told(house: House) -> None:
     assert restarted["lost"] == [{"first": 0, "last": 1}, {"first": 4, "last": 4}]
 
 
+async def test_a_changed_budget_is_told_and_remembered(house: House) -> None:
+    session = await house.publish("door")
+    assert session.session_bytes == 1024
+    resized = await house.sessions.resize("door", 256)
+    house.route()
+    changed = house.events(session)[-1]
+    assert (changed["type"], changed["budget"], changed["session_bytes"]) == ("session.changed", 256, 512)
+    assert (resized.budget, session.session_bytes, session.options.engine.budget) == (256, 512, 256)
+    assert options_of(house.amended[-1]) == session.options
+    await house.sessions.close("door", endings.BY_CLIENT)
+    house.sessions.on_engine(resized)  # what comes too late changes nothing any more
+    assert house.types(session)[-1] == "session.closed"
+    assert len(house.amended) == 1
+
+
 async def test_a_stop_leaves_named_sessions_open_where_the_log_outlasts_it(house: House) -> None:
     sessions = house.lasting_sessions
     options = SessionOptions(TalkMode.HANDS_FREE, "interrupt", "door")
