@@ -33,6 +33,7 @@ from stream_service.media.peers import Peers
 from stream_service.metrics import Metrics
 from stream_service.session.controller import Hearing, Session, SessionOptions
 from stream_service.session.journal import Journal
+from stream_service.session.length import TokenLimit, token_limit
 from stream_service.session.ports import Engine
 from stream_service.session.questions import worded
 from stream_service.session.registry import Parts, Sessions
@@ -112,7 +113,8 @@ async def _running(config: Config, engine: Engine) -> AsyncIterator[Gateway]:
         if isinstance(logs, SqlLogs):
             metrics.watch_log(logs.is_failing)
         traced = await stack.enter_async_context(spans(http.release()))
-        maker = _Maker(config, engine, sources, fanouts, hearing, (metrics.on_event, *traced))
+        tokens = await asyncio.to_thread(token_limit, info.tokenizer, info.question_tokens)
+        maker = _Maker(config, engine, sources, fanouts, hearing, tokens, (metrics.on_event, *traced))
         sessions = Sessions(engine, sources, maker.parts(outlasting=isinstance(logs, SqlLogs)), info)
         gateway = Gateway(
             sessions=sessions,
@@ -215,6 +217,7 @@ class _Maker:
     sources: Peers
     fanouts: Fanouts
     hearing: Callable[[], Hearing] | None
+    tokens: TokenLimit | None
     observers: tuple[Callable[[Envelope], None], ...]
     """Told of every event of every session."""
 
@@ -255,6 +258,7 @@ class _Maker:
             settings=self.config.sessions,
             grace_s=self.config.media.grace_s,
             clock=time.monotonic,
+            tokens=self.tokens,
             past=past,
         )
 

@@ -28,11 +28,12 @@ class Prompt:
 
     Args:
         tokenizer: a Hugging Face tokenizer with Qwen's special tokens.
-        path: where it came from, for error messages.
+        path: the directory that it came from.
         brackets: of the family.
         stop: further ids that end an answer, from the model's generation configuration.
 
     Attributes:
+        path: as given.
         user: `<|im_start|>user\\n`.
         header: `<|im_end|>\\n<|im_start|>assistant\\n`, which ends every question.
         end: `<|im_end|>\\n`, which ends every answer.
@@ -41,7 +42,7 @@ class Prompt:
 
     def __init__(self, tokenizer: Any, path: str, brackets: Brackets, stop: Sequence[int] = ()) -> None:
         self._tokenizer = tokenizer
-        self._path = path
+        self.path = path
         self.user = self._fixed("<|im_start|>user\n")
         self.header = self._fixed("<|im_end|>\n<|im_start|>assistant\n")
         self.end = self._fixed("<|im_end|>\n")
@@ -81,5 +82,5 @@ class Prompt:
     def _special(self, name: str) -> int:
         found = self._tokenizer.convert_tokens_to_ids(name)
         if found is None or found == self._tokenizer.unk_token_id:
-            raise WeightsError(self._path, f"the tokenizer has no {name}", "use the tokenizer the model came with")
+            raise WeightsError(self.path, f"the tokenizer has no {name}", "use the tokenizer the model came with")
         return int(found)

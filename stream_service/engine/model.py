@@ -76,7 +76,7 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
             rehearse(model, settings.budget)
     except PrunerError as error:
         raise _explained(error) from error
-    facts = model.facts
+    facts, tokenizer = model.facts, Path(model.model.prompt.path, "tokenizer.json")
     info = EngineInfo(
         model=Path(settings.model).name,
         device=settings.device,
@@ -90,6 +90,7 @@ def load(settings: EngineSettings, clock: Callable[[], float]) -> tuple[EngineLo
         window_tokens=window_tokens(facts),
         question_tokens=live.max_question_tokens,
         spoken_questions=facts.spoken_questions,
+        tokenizer=str(tokenizer) if tokenizer.is_file() else None,
     )
     free = partial(available_bytes, torch.device(settings.device))
     return EngineLoop(model, settings, options, clock, free), info

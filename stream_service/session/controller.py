@@ -14,6 +14,7 @@ from stream_service.session.ears import Ears
 from stream_service.session.endings import Ending
 from stream_service.session.intake import Intake
 from stream_service.session.journal import Journal
+from stream_service.session.length import TokenLimit
 from stream_service.session.lifecycle import Lifecycle, SessionState
 from stream_service.session.narrator import Narrator
 from stream_service.session.ports import Engine, Listener, Recogniser, WindowCutter
@@ -75,6 +76,7 @@ class Session:
         settings: SessionsSettings,
         grace_s: float,
         clock: Callable[[], float],
+        tokens: TokenLimit | None = None,
         past: Interrupted | None = None,
     ) -> None:
         self.id = id
@@ -100,6 +102,7 @@ class Session:
             narrator=self._narrator,
             max_chars=settings.question_chars,
             clock=clock,
+            tokens=tokens,
             aloud=hearing is not None and hearing.aloud,
         )
         self._ears: Ears | None = None

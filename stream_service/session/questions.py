@@ -11,6 +11,7 @@ from stream_service.errors import Conflict, InvalidQuestion, NotFound, OmniDropE
 from stream_service.session.ears import Spoken
 from stream_service.session.intake import Intake
 from stream_service.session.journal import Journal
+from stream_service.session.length import TokenLimit
 from stream_service.session.narrator import Narrator
 from stream_service.session.ports import Engine
 from stream_service.session.turns import Turns
@@ -44,6 +45,7 @@ class Questions:
         narrator: Narrator,
         max_chars: int,
         clock: Callable[[], float],
+        tokens: TokenLimit | None = None,
         aloud: bool = False,
     ) -> None:
         self._session = session
@@ -53,6 +55,7 @@ class Questions:
         self._journal = journal
         self._narrator = narrator
         self._max_chars = max_chars
+        self._tokens = tokens
         self._clock = clock
         self._aloud = aloud
         self._speech_began = 0.0
@@ -62,7 +65,7 @@ class Questions:
 
         Raises InvalidQuestion for its length, Conflict before anything was seen, and Busy as ``barge_in`` says.
         """
-        words = worded(text, self._max_chars)
+        words = worded(text, self._max_chars, self._tokens)
         interrupted = self._turns.admit()
         closing = self._intake.cut(self._intake.position)
         if self._intake.blank:
@@ -114,7 +117,7 @@ class Questions:
             self._narrator.error("speech_not_understood", transcript.rejected or "No words were recognised.", remedy)
             return
         try:
-            words = worded(transcript.text, self._max_chars)
+            words = worded(transcript.text, self._max_chars, self._tokens)
             interrupted = self._turns.admit()
         except OmniDropError as error:
             self.not_heard(error)
@@ -171,7 +174,7 @@ def _ms(seconds: float) -> float:
     return round(seconds * 1000, 1)
 
 
-def worded(text: str, max_chars: int) -> str:
+def worded(text: str, max_chars: int, tokens: TokenLimit | None = None) -> str:
     """The question in ``text`` with its white space tidied; raises InvalidQuestion when empty, too long or no text."""
     words = " ".join(text.split())
     try:
@@ -189,5 +192,11 @@ def worded(text: str, max_chars: int) -> str:
             f"The question has {len(words):,} characters.",
             field="text",
             remedy=f"Ask in at most {max_chars:,} characters.",
+        )
+    if tokens is not None and (count := tokens.count(words)) > tokens.most:
+        raise InvalidQuestion(
+            f"The question has {count:,} tokens of the model.",
+            field="text",
+            remedy=f"Ask in at most {tokens.most:,} tokens, about {4 * tokens.most:,} English letters.",
         )
     return words

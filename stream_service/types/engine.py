@@ -27,7 +27,7 @@ class EngineInfo:
 
     ``budget`` is the most that a session may have. ``window_tokens`` is the mean that a window of 2 s with picture and
     sound adds to a session's memory. A question in words may have ``question_tokens``; ``spoken_questions`` says
-    whether speech itself can ask.
+    whether speech itself can ask. ``tokenizer`` is the path of the model's ``tokenizer.json``, where it has one.
     """
 
     model: str
@@ -42,6 +42,7 @@ class EngineInfo:
     window_tokens: float
     question_tokens: int
     spoken_questions: bool = False
+    tokenizer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

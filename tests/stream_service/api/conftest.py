@@ -17,6 +17,7 @@ from stream_service.api.settings import ServerSettings
 from stream_service.metrics import Metrics
 from stream_service.session.controller import Hearing, Session, SessionOptions
 from stream_service.session.journal import Journal
+from stream_service.session.length import TokenLimit
 from stream_service.session.registry import Parts, Sessions
 from stream_service.session.resumption import opening_of
 from stream_service.session.settings import SessionsSettings
@@ -99,6 +100,7 @@ class Service:
             settings=self.settings,
             grace_s=30.0,
             clock=Clock(),
+            tokens=TokenLimit(INFO.question_tokens, len),
         )
 
 

@@ -100,7 +100,9 @@ def test_subscribers_leave_without_trace_and_may_say_anything(service: Service) 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("", "empty"), ("  ", "empty"), ("why " * 2_500, "characters")], ids=["empty", "blank", "long"]
+    ("text", "told"),
+    [("", "empty"), ("  ", "empty"), ("why " * 2_500, "9,999 characters"), ("why " * 129, "515 tokens")],
+    ids=["empty", "blank", "long", "long for the model"],
 )
 def test_a_question_of_the_wrong_length(service: Service, text: str, told: str) -> None:
     watched(service)

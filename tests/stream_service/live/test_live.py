@@ -39,6 +39,11 @@ async def test_from_camera_to_answer_and_on_after_a_reconnection(server: Server)
             assert (window.start, window.end) == (2.0, 4.0)
             assert window.seen.video > window.kept.video > 0
             assert window.seen.audio > window.kept.audio > 0
+            async with server.http() as http:  # a token or two a character, for every model
+                text = {"text": "鬱" * 999}
+                refused = await http.post(f"/v1/sessions/{camera.session}/questions", json=text)
+            assert (refused.status_code, refused.json()["field"]) == (400, "text")
+            assert "tokens of the model" in refused.json()["detail"]
             question = await ask(server, camera.session)
             started = await first.until("answer.started")
             assert isinstance(started, events.AnswerStarted)
