@@ -168,7 +168,7 @@ class WindowEncoder:
     def _mel(self, group: Sequence[tuple[StreamState, RawWindow]]) -> Tensor:
         """Features of windows of one length, that all continue a stream or all begin one."""
         heard = [_tensor(window.samples) for _, window in group if window.samples is not None]
-        samples = torch.stack([upload(one.numpy(), self._device) for one in heard])
+        samples = upload(torch.stack(heard).numpy(), self._device)
         silence = torch.full((), SILENCE, device=self._device)
         states = [state for state, _ in group]
         context = [state.left for state in states if state.left is not None]

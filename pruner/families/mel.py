@@ -1,13 +1,20 @@
 """Whisper's log-mel spectrogram, computed window by window as a stream flows.
 
 Whisper (and transformers' `WhisperFeatureExtractor`) sees a whole recording at once; a stream does not have one. Two
-things therefore differ, both stated here and measured in the tests:
+things therefore differ:
 
 * *Edges.* The STFT of 400 samples is centred on every 160th sample, so it reads 200 samples past both ends. The left
   end is carried over from the previous window, which makes it exact. The right end is reflected, as Whisper does at the
-  end of a recording; only the last frame of a window (of 200) reads the 40 samples concerned.
+  end of a recording; only the last frame of a window (of 200) reads the 40 samples concerned. All other frames equal
+  those of the whole recording, given the same floor.
 * *Floor.* Whisper clips at 8 decades below the loudest value of the whole recording. A stream cannot know what is still
-  to come, so the floor is 8 decades below the loudest value *so far*.
+  to come, so the floor is 8 decades below the loudest value *so far*: what Whisper would do with the recording up to
+  now. It is lower than the recording's until the loudest has been heard, and equal from then on.
+
+`python -m benchmarks.encoding hearing` compares these rules with others. On nano-omni the audio tokens of streams of
+16 s are 0.75 % (relative error) from those of the whole recordings, nearly all of it the floor of the first windows:
+with the recording's floor it is 0.05 %, which waiting 12.5 ms for the right end would save. Without what is carried
+over it is 2.1 %, with a floor for each window 2.2 %. No rule lost an answer.
 """
 
 from __future__ import annotations
