@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--streams", type=positive, default=12, help="streams, of consecutive seeds (%(default)s)")
     add("--windows", type=positive, default=16, help="length of a stream in windows of 2 s (%(default)s)")
     add("--questions", type=positive, default=16, help="about each stream, asked at its end (%(default)s)")
-    add("--still-change", default="0,1,2,4,8,16", help="levels of 255, by commas (%(default)s)")
+    add("--still-change", default="0,2,8,32", help="levels of 255, by commas (%(default)s)")
     return parser
 
 
