@@ -95,6 +95,12 @@ def cover_of(scene: Scene, thing: Thing, script: Script) -> frozenset[tuple[int,
     return frozenset(found)
 
 
+def cover_of_sound(sound: Sound, more: int = 0) -> frozenset[tuple[int, int]]:
+    """(second, token) of every audio token during which it sounds, and of `more` before and after."""
+    first, past = floor(sound.start * IDS_PER_SECOND / TICKS), ceil(sound.end * IDS_PER_SECOND / TICKS)
+    return frozenset(divmod(at, IDS_PER_SECOND) for at in range(max(first - more, 0), past + more))
+
+
 def _cells(middle: float, reach: float) -> range:
     low, high = floor((middle - reach) * COLUMNS), floor((middle + reach) * COLUMNS)
     return range(max(low, 0), min(high, COLUMNS - 1) + 1)
@@ -115,10 +121,7 @@ def _seen(scene: Scene, thing: Thing, form: Form, script: Script, draws: Draws) 
 
 
 def _heard(sound: Sound, form: Form, script: Script, draws: Draws) -> Probe:
-    first, past = floor(sound.start * IDS_PER_SECOND / TICKS), ceil(sound.end * IDS_PER_SECOND / TICKS)
-    cover, near = (
-        frozenset(divmod(at, IDS_PER_SECOND) for at in range(max(first - more, 0), past + more)) for more in (0, 3)
-    )
+    cover, near = (cover_of_sound(sound, more) for more in (0, 3))
     # The audio encoder attends within windows of 2 s.
     whole = {2 * (second // 2) + more for second, _ in cover for more in (0, 1)}
     return Probe(_put(form, script, draws), AUDIO, cover, near, frozenset(whole))

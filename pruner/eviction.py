@@ -5,10 +5,10 @@ out (unlike its own chunk's average: silence and walls do not) and was cared for
 best tokens do. The budget is shared out in three steps:
 
 1. *Which chunks stay.* Every past chunk keeps a floor of tokens as long as all floors fit into their share of the
-   budget. When they no longer fit, whole chunks leave, always the one that informs least and whose neighbours in time
-   are closest together for its age: what stays lies evenly on a logarithmic scale of age, so that twice as long ago is
-   remembered half as densely and nothing but density is lost. (Thinned evenly in time, a store of hours would hold no
-   more of the last minute than of any other.) The first chunk and the newest ones are spared.
+   budget. When they no longer fit, whole chunks leave, always the one whose neighbours in time are closest together
+   for its age and that informs least: what stays lies evenly on a logarithmic scale of age, so that twice as long ago
+   is remembered half as densely, and of spans that show the same thing the beginning. (Thinned evenly in time, a
+   store of hours would hold no more of the last minute than of any other.) The first chunk and the newest are spared.
 2. *How much each keeps.* Quotas go with a chunk's information and fall as 1/sqrt(1 + age / recent), scaled until the
    budget is used up, never below the floor and never above what the chunk still has: the past fades without an edge.
 3. *What goes inside a chunk.* The tokens that inform least, pictures and sound on one scale.
@@ -44,6 +44,7 @@ Counts = npt.NDArray[np.integer]
 Values = npt.NDArray[np.floating]
 
 _LEAST = 1 / 16
+"""Of what the best chunk informs, the share that every chunk is taken to inform."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,8 @@ def quotas(chunk: Counts, count: Counts, informs: Values, limit: int, rule: Evic
     # However small the budget, one chunk may fill its floor: an empty store answers nothing.
     room = max(rule.floor_share * limit, floor)
     informs = np.maximum(informs, _LEAST * informs.max())  # a chunk without any news fades faster, not at once
-    alive = spread(chunk, np.minimum(count, floor), room, recent=rule.recent, fade=rule.recent, worth=informs)
+    # Squared, since what a token can inform is bounded: otherwise a gap would nearly always outweigh news.
+    alive = spread(chunk, np.minimum(count, floor), room, recent=rule.recent, fade=rule.recent, worth=informs**2)
     weight = informs / np.sqrt(1.0 + (chunk[-1] - chunk) / rule.recent)
     keep[alive] = _shared(count[alive], weight[alive], limit, floor)
     return keep

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import torch
 
-from benchmarks.long.forgetting import RULES
+from benchmarks.long.forgetting import RULES, chosen_rules
 from benchmarks.long.scores import as_table, curve, recall_rows, targets, targets_table
 from benchmarks.long.sitting import Answer, Sitting, Vital, as_line
 from benchmarks.quality.arguments import add_common, positive, require_seeds, shares
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         require_seeds(chosen.seed, chosen.streams)
         _streams(chosen, [chosen.seed])
-        rules = _rules(chosen.rules)
+        rules = chosen_rules(chosen.rules)
         (deep_share,) = shares(chosen.deep_share)
     except ValueError as error:
         parser.error(str(error))
@@ -184,14 +184,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--batch", type=positive, default=1, help="streams played side by side; 32 on a GPU (%(default)s)")
     add("--out", type=Path, metavar="FILE", help="answers by stream: streams it holds already are not played again")
     return parser
-
-
-def _rules(names: str) -> list[str]:
-    chosen = list(dict.fromkeys(name for name in names.split(",") if name))
-    unknown = [name for name in chosen if name not in RULES]
-    if unknown or not chosen:
-        raise ValueError(f"there is no rule {next(iter(unknown), '')!r}: choose from {', '.join(RULES)}")
-    return chosen
 
 
 def _numbers(text: str) -> list[int] | None:

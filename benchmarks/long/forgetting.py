@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pruner.eviction import EvictionRule, spread
 from pruner.tokens import TokenRows
 
-__all__ = ["RULES", "SlidingWindow", "UniformTokens", "UniformWindows"]
+__all__ = ["RULES", "SlidingWindow", "UniformTokens", "UniformWindows", "chosen_rules"]
 
 Mask = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.floating]
@@ -70,6 +70,19 @@ RULES: dict[str, EvictionRule] = {
     "uniform_tokens": UniformTokens(),
 }
 """What can be a row, by name; "live" is what the service does."""
+
+
+def chosen_rules(names: str) -> list[str]:
+    """Names by commas, each once.
+
+    Raises:
+        ValueError: one of them is no rule, or there is none.
+    """
+    chosen = list(dict.fromkeys(name for name in names.split(",") if name))
+    unknown = [name for name in chosen if name not in RULES]
+    if unknown or not chosen:
+        raise ValueError(f"there is no rule {next(iter(unknown), '')!r}: choose from {', '.join(RULES)}")
+    return chosen
 
 
 def _level(counts: npt.NDArray[np.integer], limit: int) -> int:

@@ -159,6 +159,11 @@ class LongStream:
         own start; see `start`."""
         return self._story.block(block)[0]
 
+    @property
+    def blocks(self) -> int:
+        """How many blocks the stream has."""
+        return self._story.blocks
+
     def start(self, block: int) -> int:
         """Return the first window of a block."""
         return self._story.start(block)
