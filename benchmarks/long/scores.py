@@ -20,6 +20,7 @@ OLD, YOUNG = 10, 1
 UNIFORM = ("uniform_windows", "uniform_tokens")
 _LATE, _EARLY = 60, 5
 _WARM = 0.25
+_POINTS = 40
 _MET = {True: "yes", False: "no", None: "?"}
 
 
@@ -192,11 +193,16 @@ def _target_cells(one: dict[str, Any]) -> list[str]:
 
 
 def curve(vitals: Sequence[Vital]) -> list[dict[str, Any]]:
-    """The timed session by minute, the median of repeated figures having been taken before; for plots."""
+    """The timed session by minute, the median of repeated figures having been taken before; for plots.
+
+    Of a long one every minute that was timed, the last, and others evenly spaced, so that a result stays readable.
+    """
     if not vitals:
         return []
     rule, seed = vitals[0].rule, vitals[0].seed
     own = [one for one in vitals if (one.rule, one.seed) == (rule, seed)]
+    every = -(-max(one.minute for one in own) // _POINTS)
+    own = [one for one in own if not one.minute % every or one.ttft_ms is not None or one is own[-1]]
     resident = {minute: median(one.resident_mib for one in vitals if one.minute == minute) for minute in _minutes(own)}
     return [
         {

@@ -143,6 +143,11 @@ def test_the_curve_follows_one_session() -> None:
     assert [(one["minute"], one["ttft_ms"]) for one in curve(vitals)] == [(1, None), (2, 99.0)]
 
 
+def test_a_long_curve_is_thinned_but_keeps_what_was_timed() -> None:
+    vitals = [_vital(minute, ttft=99.0 if minute == 5 else None) for minute in range(1, 122)]
+    assert [one["minute"] for one in curve(vitals)] == sorted({*range(4, 121, 4), 5, 121})
+
+
 def test_a_ratio_draws_whole_streams() -> None:
     found = ratio([(4, 2)] * 10)
     assert found is not None

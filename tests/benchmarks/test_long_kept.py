@@ -10,7 +10,6 @@ from benchmarks.long.kept import kept, main
 from benchmarks.long.traces import Evidence, Trace, replay, trace
 from nano_omni.world.long import LongStream
 from pruner import LiveModel
-from pruner.eviction import EvictionRule
 from pruner.tokens import Modality, Role, TokenRows
 
 WINDOWS, SIZE, BUDGET = 90, 10, 200
