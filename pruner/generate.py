@@ -8,7 +8,7 @@ Like `thinker.generate(**inputs, do_sample=False)`, and identical to it at `rete
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,9 +19,10 @@ from pruner.families.facts import family_of
 from pruner.families.omni import FAMILIES
 from pruner.oneshot import Decoding, Prompted, selected
 from pruner.policies import Everything, Policy, make
-from pruner.policies.base import raw_tokens
-from pruner.processed import Clip, read_clip
+from pruner.policies.base import Selection, raw_tokens
+from pruner.processed import Clip, Rows, read_clip
 from pruner.tokens import NONE, Modality
+from pruner.transfer import Fetched, upload
 
 __all__ = ["Streamer", "generate"]
 
@@ -48,6 +49,7 @@ def generate(
     *,
     retention: float = 0.3,
     policy: Policy | str = "omnidrop",
+    question_audio: int | None = None,
     max_new_tokens: int | None = None,
     streamer: Streamer | None = None,
 ) -> Tensor:
@@ -59,6 +61,9 @@ def generate(
         inputs: what its processor returned, for one prompt. Images stay whole.
         retention: layer mean of the share of audiovisual tokens kept, relative to all; 1.0 keeps everything.
         policy: one of `pruner.policies.NAMES`, or a method that is already set to its retention.
+        question_audio: which sound of the prompt is the question, in the order of `input_features`: 0 the first, -1 the
+            last. It comes after the scene, stays whole and guides what is kept, as the words do that may stand beside
+            it. None where the question is in words: every sound is then part of the scene and is pruned.
         max_new_tokens: bound of the answer; None for the model's generation configuration.
         streamer: as of transformers; sees tokens as they come.
 
@@ -66,13 +71,13 @@ def generate(
         int64 [1, n + m], the prompt's ids and those of the answer, the one that ends it included.
 
     Raises:
-        InputError: several prompts, or inputs that do not fit together.
+        InputError: several prompts, inputs that do not fit together, or no such `question_audio` after the scene.
         ScheduleError: a retention that cannot be reached; says what can.
         UnsupportedModelError: another family.
     """
     thinker = getattr(model, "thinker", model)
     family = family_of(str(getattr(thinker.config, "model_type", None)), FAMILIES)
-    clip = read_clip(family, thinker, inputs)
+    clip = read_clip(family, thinker, inputs, question_audio=question_audio)
     stack = family.stack(thinker, False)
     method = _policy(policy, retention, stack.layers)
     prompted = _select(clip, method)
@@ -109,18 +114,19 @@ def _select(clip: Clip, policy: Policy) -> Prompted:
     embeddings, added = clip.embeddings.clone(), clip.added
     window = np.full(len(clip.ids), NONE)
     modality = np.full(len(clip.ids), Modality.TEXT)
-    for number, (one, chosen) in enumerate(zip(clip.windows, policy.compress(windows), strict=True)):
-        video = one.video[chosen.video.cpu().numpy()]
-        audio = one.audio[chosen.audio.cpu().numpy()]
+    selections = policy.compress(windows)
+    for number, (one, chosen, (seen, heard)) in enumerate(
+        zip(clip.windows, selections, _places(selections), strict=True)
+    ):
+        video, audio = one.video[seen], one.audio[heard]
         here = np.concatenate((video, audio))
-        embeddings[torch.from_numpy(here).to(embeddings.device)] = selected(one.window, chosen).to(embeddings.dtype)
+        embeddings[upload(here, embeddings.device)] = selected(one.window, chosen).to(embeddings.dtype)
         if added is not None and one.window.deep is not None:
-            rows = torch.from_numpy(video).to(added.device)
-            added[rows] = one.window.deep.flatten(0, 1)[chosen.video.to(added.device)]
+            added[upload(video, added.device)] = one.window.deep.flatten(0, 1)[chosen.video.to(added.device)]
         window[here], modality[video], modality[audio] = number, Modality.VIDEO, Modality.AUDIO
     kept = np.flatnonzero(~clip.media | (window != NONE))
     media = np.flatnonzero(window[kept] != NONE)
-    index = torch.from_numpy(kept).to(embeddings.device)
+    index = upload(kept, embeddings.device)
     return Prompted(
         embeddings=embeddings[index],
         positions=clip.positions[:, index],
@@ -132,3 +138,14 @@ def _select(clip: Clip, policy: Policy) -> Prompted:
         question=clip.question,
         added=added[index] if added is not None else None,
     )
+
+
+def _places(selections: Sequence[Selection]) -> Iterator[tuple[Rows, Rows]]:
+    """What was selected of each window's video and sound, on the host; one wait for the device for all of them."""
+    parts = [part for one in selections for part in (one.video, one.audio)]
+    if not parts:
+        return
+    device = parts[0].device
+    fetched = Fetched(torch.cat([part.to(device) for part in parts])).numpy()
+    places = np.split(fetched, np.cumsum([len(part) for part in parts])[:-1])
+    yield from zip(places[::2], places[1::2], strict=True)

@@ -17,6 +17,7 @@ from pruner.guidance import LayerPruner
 from pruner.policies.base import Asked, Policy, Selection, raw_tokens
 from pruner.question import QuestionTokens, Speech, from_speech
 from pruner.sequence import MEDIA_ID, MediaChoice, Passage, Sequencer, media_order
+from pruner.transfer import Fetched
 from pruner.windows import EncodedWindow
 
 __all__ = ["Decoding", "Prompted", "Reply", "assemble", "reply", "selected"]
@@ -165,11 +166,16 @@ def reply(
 class Decoding(Iterator[int]):
     """Token ids of an answer, greedily, one pass at a time; the prefill is done at once.
 
+    The host waits for the device once a token: to read it. With `ahead` it has told the device to go on by then, which
+    takes the token from its own memory, so that the two work at the same time; an answer that ends has cost one pass
+    too many.
+
     Args:
         stack: the decoder.
         prompted: the sequence.
         pruner: drops tokens in the prefill.
         limit: most tokens.
+        ahead: whether the next pass is begun before a token is read; None for where it pays, on a GPU.
 
     Attributes:
         logits: [vocabulary] of the first token.
@@ -177,7 +183,9 @@ class Decoding(Iterator[int]):
     """
 
     @torch.inference_mode()
-    def __init__(self, stack: TextStack, prompted: Prompted, pruner: LayerPruner, *, limit: int) -> None:
+    def __init__(
+        self, stack: TextStack, prompted: Prompted, pruner: LayerPruner, *, limit: int, ahead: bool | None = None
+    ) -> None:
         self._stack, self._decoder = stack, LayeredDecoder(stack, 0)
         count = len(prompted.embeddings)
         text = torch.ones(count, dtype=torch.bool)
@@ -194,22 +202,27 @@ class Decoding(Iterator[int]):
         )
         self.logits, self.alive = guided.logits, guided.alive
         self._cache, self._left = guided.cache, limit
-        self._next = self.logits
+        self._ahead = stack.device.type == "cuda" if ahead is None else ahead
         self._position = prompted.positions.amax() + 1
-        self._token: Tensor | None = None
+        self._token = self.logits.argmax(dim=-1, keepdim=True)
+        self._read: Fetched | None = Fetched(self._token)
 
     @torch.inference_mode()
     def __next__(self) -> int:
         if not self._left:
             raise StopIteration
         self._left -= 1
-        if self._token is not None:
-            embedded = self._stack.embed(self._token)
-            where = self._position.expand(3, 1)
-            self._next = self._decoder.decode([(None, self._cache)], embedded, where)[0]
-            self._position = self._position + 1
-        self._token = self._next.argmax(dim=-1, keepdim=True)
-        return int(self._token)
+        coming = self._read or self._step()
+        self._read = self._step() if self._ahead and self._left else None
+        return int(coming.numpy()[0])
+
+    def _step(self) -> Fetched:
+        """Has the token after the newest one computed."""
+        embedded = self._stack.embed(self._token)
+        logits = self._decoder.decode([(None, self._cache)], embedded, self._position.expand(3, 1))[0]
+        self._position = self._position + 1
+        self._token = logits.argmax(dim=-1, keepdim=True)
+        return Fetched(self._token)
 
 
 def _embed(stack: TextStack, passage: Passage, media: Sequence[Tensor], speech: Tensor | None) -> Tensor:

@@ -14,11 +14,13 @@ from torch import Tensor
 from pruner.errors import InputError
 from pruner.families.family import Family
 from pruner.families.frames import MERGE
+from pruner.transfer import upload
 from pruner.windows import EncodedWindow
 
-__all__ = ["Clip", "PlacedTokens", "read_clip"]
+__all__ = ["Clip", "PlacedTokens", "Rows", "read_clip"]
 
 Rows = npt.NDArray[np.int64]
+"""Rows of a prompt, or places in a window, on the host."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,10 @@ class Clip:
 
     Attributes:
         ids: int64 [n].
-        embeddings: [n, hidden_size], images in place; rows of video and sound are overwritten by the caller.
+        embeddings: [n, hidden_size], images and a spoken question in place; the caller overwrites rows of `media`.
         positions: int64 [3, n].
         added: [n, levels * hidden_size], what is added to rows after the first layers, as `embeddings`; None without.
-        media: bool [n], rows of video and sound.
+        media: bool [n], rows of the scene's video and sound.
         windows: in order of time, 2 s each.
         tail, question: as in `Prompted`.
         stop: ids that end an answer.
@@ -70,11 +72,17 @@ class _Track:
     deep: Tensor | None = None
 
 
-def read_clip(family: Family, thinker: Any, inputs: Mapping[str, Any]) -> Clip:
+def read_clip(family: Family, thinker: Any, inputs: Mapping[str, Any], *, question_audio: int | None = None) -> Clip:
     """Runs the towers over a processor's inputs for one prompt.
 
+    Args:
+        family: of the model.
+        thinker: of transformers.
+        inputs: see `generate`.
+        question_audio: which item of `input_features` is the question, from 0, or from -1 backwards; None for none.
+
     Raises:
-        InputError: several prompts, or placeholders that do not match the media.
+        InputError: several prompts, placeholders that do not match the media, or no such question after the scene.
     """
     ids: Tensor = inputs["input_ids"]
     if ids.ndim != 2 or len(ids) != 1:
@@ -83,19 +91,30 @@ def read_clip(family: Family, thinker: Any, inputs: Mapping[str, Any]) -> Clip:
     row, config = ids[0].to(device), thinker.config
     embeddings = thinker.get_input_embeddings()(row)
     numbers = row.cpu().numpy()
-    added = _place_images(family, thinker, inputs, row, embeddings)
+    images = np.flatnonzero(numbers == config.image_token_id)
+    added = _place_images(family, thinker, inputs, upload(images, device), embeddings)
     videos = _videos(family, thinker, inputs, np.flatnonzero(numbers == config.video_token_id))
     if added is None and any(video.deep is not None for video in videos):
         deep = next(video.deep for video in videos if video.deep is not None)
         added = embeddings.new_zeros(len(row), deep.shape[-1])
     sounds = _sounds(family, thinker, inputs, np.flatnonzero(numbers == config.audio_token_id))
+    positions = _positions(thinker, inputs, videos, sounds).to(device)
     media = np.isin(numbers, (config.video_token_id, config.audio_token_id))
-    tail, question, stop = _asking(thinker, numbers, media)
+    around = set[int]()
+    if question_audio is not None:
+        spoken = _spoken(videos, sounds, question_audio)
+        sounds = [sound for sound in sounds if sound is not spoken]
+        embeddings[upload(spoken.rows, device)] = spoken.tokens.to(embeddings.dtype)
+        media[spoken.rows] = False
+        if media[spoken.rows[0] :].any():
+            raise InputError("question_audio", "comes before the end of the scene", "put the question last")
+        around = {int(numbers[spoken.rows[0] - 1]), *numbers[spoken.rows[-1] + 1 :][:1].tolist()}
+    tail, question, stop = _asking(thinker, numbers, media, around)
     return Clip(
         ids=row,
         embeddings=embeddings,
         added=added,
-        positions=_positions(thinker, inputs, videos, sounds).to(device),
+        positions=positions,
         media=media,
         windows=_windows(videos, sounds, _chunk(config)),
         tail=tail,
@@ -110,18 +129,18 @@ def _chunk(config: Any) -> int:
 
 
 def _place_images(
-    family: Family, thinker: Any, inputs: Mapping[str, Any], ids: Tensor, embeddings: Tensor
+    family: Family, thinker: Any, inputs: Mapping[str, Any], here: Tensor, embeddings: Tensor
 ) -> Tensor | None:
-    """Puts images into the embeddings; returns what is added to the rows later, if they bring such a thing."""
+    """Puts images into the embeddings, at the rows `here` (int64, device); returns what is added to the rows later, if
+    they bring such a thing."""
     if inputs.get("pixel_values") is None:
         return None
     seen = _see(family, thinker, inputs["pixel_values"], inputs["image_grid_thw"])
     wide, width = torch.cat([tokens.flatten(0, 1) for tokens in seen]).to(embeddings.dtype), embeddings.shape[1]
-    here = ids == thinker.config.image_token_id
     embeddings[here] = wide[:, :width]
     if wide.shape[1] == width:
         return None
-    added = embeddings.new_zeros(len(ids), wide.shape[1] - width)
+    added = embeddings.new_zeros(len(embeddings), wide.shape[1] - width)
     added[here] = wide[:, width:]
     return added
 
@@ -173,6 +192,15 @@ def _sounds(family: Family, thinker: Any, inputs: Mapping[str, Any], rows: Rows)
     return tracks
 
 
+def _spoken(videos: Sequence[_Track], sounds: Sequence[_Track], which: int) -> _Track:
+    """The sound that asks."""
+    if not -len(sounds) <= which < len(sounds):
+        raise InputError("question_audio", f"is {which}, of {len(sounds)} sounds", "count from 0, or from -1 backwards")
+    if any(_inside(sounds[which], video) for video in videos):
+        raise InputError("question_audio", f"{which} is the sound of a video", "name a sound of its own")
+    return sounds[which]
+
+
 def _shared_out(rows: Rows, counts: Sequence[int], what: str) -> list[Rows]:
     if len(rows) != sum(counts):
         found = f"{len(rows)} {what} placeholders for {sum(counts)} tokens"
@@ -204,11 +232,11 @@ def _window(video: _Track | None, sound: _Track | None, number: int, start: int,
     tokens = deep = heard = saliency = None
     seen_rows, heard_rows = nothing, nothing
     if video is not None and (here := video.window == number).any():
-        which = torch.from_numpy(here).to(video.tokens.device)
+        which = upload(np.flatnonzero(here), video.tokens.device)
         tokens, deep = video.tokens[which], video.deep[which] if video.deep is not None else None
         seen_rows = video.rows.reshape(len(video.tokens), -1)[here].ravel()
     if sound is not None and sound.saliency is not None and (here := sound.window == number).any():
-        index = torch.from_numpy(here).to(sound.tokens.device)
+        index = upload(np.flatnonzero(here), sound.tokens.device)
         heard, saliency, heard_rows = sound.tokens[index], sound.saliency[index], sound.rows[here]
     first = number == 0
     window = EncodedWindow(float(start), seconds, tokens, heard, saliency, first, compression=1.0, deep=deep)
@@ -232,16 +260,24 @@ def _positions(thinker: Any, inputs: Mapping[str, Any], videos: Sequence[_Track]
     return positions
 
 
-def _asking(thinker: Any, ids: Rows, media: npt.NDArray[np.bool_]) -> tuple[int, int, frozenset[int]]:
-    """Rows of question and header, rows of the question alone, and the ids that end an answer."""
+def _asking(thinker: Any, ids: Rows, media: npt.NDArray[np.bool_], around: set[int]) -> tuple[int, int, frozenset[int]]:
+    """Rows of question and header, rows of the question alone, and the ids that end an answer.
+
+    What asks begins after the scene's last row and ends before the header: words, speech, or both, without the tokens
+    that open and close media at its ends (see `pruner.question`): those that the model's configuration names, and those
+    `around` the speech.
+    """
     config = thinker.config
     ends = getattr(thinker.generation_config, "eos_token_id", None) or config.text_config.eos_token_id
     stop = frozenset([ends] if isinstance(ends, int) else ends or [])
-    closing = (getattr(config, "audio_end_token_id", None), getattr(config, "vision_end_token_id", None))
+    ends_of = [f"{kind}_{end}_token_id" for kind in ("audio", "vision") for end in ("start", "end")]
+    brackets = around | {getattr(config, name, None) for name in ends_of}
     start = int(np.flatnonzero(media)[-1]) + 1 if media.any() else 0
-    while start < len(ids) - 1 and ids[start] in closing:
+    while start < len(ids) - 1 and ids[start] in brackets:
         start += 1
     tail = ids[start:]
     header = np.flatnonzero(np.isin(tail, list(stop)))
     question = int(header[-1]) if len(header) and header[-1] else len(tail)
+    while question > 1 and tail[question - 1] in brackets:
+        question -= 1
     return len(tail), question, stop

@@ -10,11 +10,19 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import pruner
 from pruner import InputError, LiveModel, ScheduleError, UnsupportedModelError
+from pruner.decoder import LayeredDecoder
+from pruner.families.facts import family_of
 from pruner.families.frames import patchify
-from pruner.policies import NAMES, RandomInput
+from pruner.families.omni import FAMILIES
+from pruner.generate import _select
+from pruner.oneshot import Decoding
+from pruner.policies import NAMES, Everything, RandomInput, make
+from pruner.processed import read_clip
+from pruner.transfer import Fetched
 
 SECONDS, ROWS, COLUMNS = 5, 3, 3
 REACHABLE = 0.55  # on this small clip and few layers; some policies keep more by construction
@@ -28,8 +36,11 @@ def thinker(load_tiny: Callable[..., LiveModel]) -> Any:
     return model
 
 
-def _inputs(thinker: Any, *, sound: bool = True, image: bool = False, seed: int = 0) -> dict[str, Any]:
-    """A prompt with one clip of 5 s, interleaved as the processor does it, and perhaps a picture before it."""
+def _inputs(
+    thinker: Any, *, sound: bool = True, image: bool = False, spoken: int = 0, words: bool = True, seed: int = 0
+) -> dict[str, Any]:
+    """A prompt with one clip of 5 s, interleaved as the processor does it, and perhaps a picture before it; asked in
+    words, or by so many seconds of speech, or both."""
     config, per_second = thinker.config, ROWS * COLUMNS
     rng = torch.Generator().manual_seed(seed)
     frames = torch.randint(0, 256, (1, 2 * SECONDS, 28 * ROWS, 28 * COLUMNS, 3), dtype=torch.uint8, generator=rng)
@@ -45,12 +56,18 @@ def _inputs(thinker: Any, *, sound: bool = True, image: bool = False, seed: int 
             length = min(2, SECONDS - start)
             ids += [config.video_token_id] * (length * per_second) + [config.audio_token_id] * (25 * length)
         ids.append(config.audio_end_token_id)
-        mel = torch.randn(1, 128, 600, generator=rng)
-        inputs["input_features"] = mel
-        inputs["feature_attention_mask"] = (torch.arange(600) < 100 * SECONDS).long()[None]
+        heard = [SECONDS]
     else:
         ids += [config.video_token_id] * (SECONDS * per_second)
-    ids += [config.vision_end_token_id, 40, 41, 42, 2, 30, 1, 31]
+        heard = []
+    ids.append(config.vision_end_token_id)
+    if spoken:
+        ids += [config.audio_start_token_id, *[config.audio_token_id] * (25 * spoken), config.audio_end_token_id]
+        heard.append(spoken)
+    if heard:
+        inputs["input_features"] = torch.randn(len(heard), 128, 600, generator=rng)
+        inputs["feature_attention_mask"] = (torch.arange(600) < 100 * torch.tensor(heard)[:, None]).long()
+    ids += [*([40, 41, 42] if words else []), 2, 30, 1, 31]
     inputs["input_ids"] = torch.tensor([ids])
     inputs["attention_mask"] = torch.ones(1, len(ids), dtype=torch.long)
     inputs["pixel_values_videos"] = patchify(frames)
@@ -64,6 +81,111 @@ def test_keeping_everything_is_transformers_generate(thinker: Any, sound: bool, 
     inputs = _inputs(thinker, sound=sound, image=image)
     theirs = thinker.generate(**inputs, use_audio_in_video=sound, max_new_tokens=10, do_sample=False)
     assert torch.equal(pruner.generate(thinker, inputs, retention=1.0, max_new_tokens=10), theirs)
+
+
+@pytest.mark.parametrize(("sound", "words"), [(True, False), (False, False), (True, True)])
+def test_keeping_everything_of_a_spoken_question_is_transformers_generate(
+    thinker: Any, sound: bool, words: bool
+) -> None:
+    inputs = _inputs(thinker, sound=sound, spoken=2, words=words)
+    theirs = thinker.generate(**inputs, use_audio_in_video=sound, max_new_tokens=10, do_sample=False)
+    ours = pruner.generate(thinker, inputs, retention=1.0, question_audio=-1, max_new_tokens=10)
+    assert torch.equal(ours, theirs)
+    assert torch.equal(pruner.generate(thinker, inputs, retention=1.0, max_new_tokens=10), theirs)
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_a_spoken_question_asks_and_stays_whole(thinker: Any, words: bool) -> None:
+    inputs = _inputs(thinker, spoken=2, words=words)
+    family = family_of(thinker.config.model_type, FAMILIES)
+    clip = read_clip(family, thinker, inputs, question_audio=1)
+    header = 4  # <|im_end|>, a line's end, <|im_start|>, the assistant
+    assert clip.question == 50 + (1 + 3 if words else 0)
+    assert clip.tail == 50 + 1 + (3 if words else 0) + header
+    scene = read_clip(family, thinker, _inputs(thinker, spoken=0))
+    assert int(clip.media.sum()) == int(scene.media.sum())
+    assert [len(one.audio) for one in clip.windows] == [len(one.audio) for one in scene.windows]
+    first = inputs["input_ids"].shape[1] - clip.tail
+    mel = inputs["input_features"][1:, :, :200]
+    heard, _ = family.audio(thinker)(mel)
+    torch.testing.assert_close(clip.embeddings[first : first + 50], heard[0])
+    as_scene = read_clip(family, thinker, inputs)
+    assert int(as_scene.media.sum()) == int(scene.media.sum()) + 50
+    pruned = pruner.generate(thinker, inputs, retention=REACHABLE, question_audio=1, max_new_tokens=3)
+    assert torch.equal(pruned[:, : inputs["input_ids"].shape[1]], inputs["input_ids"])
+
+
+def test_speech_that_cannot_be_the_question(thinker: Any) -> None:
+    inputs = _inputs(thinker, spoken=2)
+    for which in (2, -3):
+        with pytest.raises(InputError, match=f"is {which}, of 2 sounds"):
+            pruner.generate(thinker, inputs, question_audio=which)
+    with pytest.raises(InputError, match="the sound of a video"):
+        pruner.generate(thinker, inputs, question_audio=0)
+    with pytest.raises(InputError, match="of 0 sounds"):
+        pruner.generate(thinker, _inputs(thinker, sound=False), question_audio=0)
+    silent = _inputs(thinker, sound=False, spoken=2)
+    row = silent["input_ids"][0]
+    begin = row.tolist().index(thinker.config.audio_start_token_id)
+    begun, speech, rest = row[:3], row[begin : begin + 52], row[begin + 52 :]
+    silent["input_ids"] = torch.cat((begun, speech, row[3:begin], rest))[None]  # the scene comes after its question
+    with pytest.raises(InputError, match="before the end of the scene"):
+        pruner.generate(thinker, silent, question_audio=0)
+
+
+class _Waits(TorchDispatchMode):
+    """Counts what would wait for a GPU: numbers read by the host, and shapes that depend on numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        by_mask = func is torch.ops.aten.index.Tensor and any(
+            one is not None and one.dtype is torch.bool for one in args[1]
+        )
+        self.count += by_mask or func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+        return func(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_an_answer_waits_for_the_device_once_a_token(
+    thinker: Any, ahead: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    read = Fetched.numpy
+    monkeypatch.setattr(Fetched, "numpy", lambda fetched: reads.append(1) or read(fetched))  # type: ignore[func-returns-value]
+    passes: list[int] = []
+    decode = LayeredDecoder.decode
+    monkeypatch.setattr(LayeredDecoder, "decode", lambda *args: passes.append(1) or decode(*args))  # type: ignore[func-returns-value]
+    inputs = _inputs(thinker)
+    clip = read_clip(family_of(thinker.config.model_type, FAMILIES), thinker, inputs)
+    method = make("omnidrop", REACHABLE, 4)
+    stack = family_of(thinker.config.model_type, FAMILIES).stack(thinker, False)
+    prompted = _select(clip, method)
+    run = Decoding(stack, prompted, method.prune(prompted.asked(stack.layers)), limit=6, ahead=ahead)
+    reads.clear()
+    with _Waits() as waits:
+        begun = []
+        for _ in range(3):
+            next(run)
+            begun.append(len(passes))
+        assert begun == ([1, 2, 3] if ahead else [0, 1, 2])
+        rest = list(run)
+    assert (len(rest), len(reads), len(passes), waits.count) == (3, 6, 5, 0)
+
+
+def test_going_ahead_changes_no_token(thinker: Any) -> None:
+    inputs = _inputs(thinker)
+    family = family_of(thinker.config.model_type, FAMILIES)
+    stack = family.stack(thinker, False)
+    prompted = _select(read_clip(family, thinker, inputs), Everything())
+    both = [
+        list(Decoding(stack, prompted, Everything().prune(prompted.asked(stack.layers)), limit=8, ahead=ahead))
+        for ahead in (False, True)
+    ]
+    assert both[0] == both[1]
+    assert len(both[0]) == 8
 
 
 class _Streamer:

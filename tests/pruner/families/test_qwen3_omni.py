@@ -57,8 +57,9 @@ def test_a_window_alone_is_not_quite_eight_seconds_at_once(thinker: Any) -> None
     assert not torch.allclose(alone, whole, atol=1e-3)
 
 
-def _inputs(thinker: Any, *, sound: bool = True, image: bool = False) -> dict[str, Any]:
-    """A prompt with one clip of 5 s, its tokens taking turns by the second, and perhaps a picture before it."""
+def _inputs(thinker: Any, *, sound: bool = True, image: bool = False, spoken: int = 0) -> dict[str, Any]:
+    """A prompt with one clip of 5 s, its tokens taking turns by the second, and perhaps a picture before it; asked in
+    words, or by so many seconds of speech."""
     config, per_second = thinker.config, ROWS * COLUMNS
     rng = torch.Generator().manual_seed(0)
     frames = torch.randint(0, 256, (1, 2 * SECONDS, 32 * ROWS, 32 * COLUMNS, 3), dtype=torch.uint8, generator=rng)
@@ -72,11 +73,18 @@ def _inputs(thinker: Any, *, sound: bool = True, image: bool = False) -> dict[st
         ids.append(config.audio_start_token_id)
         ids += ([config.video_token_id] * per_second + [config.audio_token_id] * 13) * SECONDS
         ids.append(config.audio_end_token_id)
-        inputs["input_features"] = torch.randn(1, 128, 600, generator=rng)
-        inputs["feature_attention_mask"] = (torch.arange(600) < 100 * SECONDS).long()[None]
+        heard = [SECONDS]
     else:
         ids += [config.video_token_id] * (SECONDS * per_second)
-    ids += [config.vision_end_token_id, 40, 41, 42, 2, 30, 1, 31]
+        heard = []
+    ids.append(config.vision_end_token_id)
+    if spoken:
+        ids += [config.audio_start_token_id, *[config.audio_token_id] * (13 * spoken), config.audio_end_token_id]
+        heard.append(spoken)
+    if heard:
+        inputs["input_features"] = torch.randn(len(heard), 128, 600, generator=rng)
+        inputs["feature_attention_mask"] = (torch.arange(600) < 100 * torch.tensor(heard)[:, None]).long()
+    ids += [*([] if spoken else [40, 41, 42]), 2, 30, 1, 31]
     inputs["input_ids"] = torch.tensor([ids])
     inputs["attention_mask"] = torch.ones(1, len(ids), dtype=torch.long)
     inputs["pixel_values_videos"] = patchify(frames, patch=16, normal=HALF)
@@ -90,6 +98,13 @@ def test_keeping_everything_is_transformers_generate(thinker: Any, sound: bool, 
     inputs = _inputs(thinker, sound=sound, image=image)
     theirs = thinker.generate(**inputs, use_audio_in_video=sound, max_new_tokens=8, do_sample=False)
     assert torch.equal(pruner.generate(thinker, inputs, retention=1.0, max_new_tokens=8), theirs)
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_keeping_everything_of_a_spoken_question_is_transformers_generate(thinker: Any, sound: bool) -> None:
+    inputs = _inputs(thinker, sound=sound, spoken=2)
+    theirs = thinker.generate(**inputs, use_audio_in_video=sound, max_new_tokens=8, do_sample=False)
+    assert torch.equal(pruner.generate(thinker, inputs, retention=1.0, question_audio=-1, max_new_tokens=8), theirs)
 
 
 class _DropTheSecond:
