@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
-from benchmarks.encoding import hearing, still
+from benchmarks.encoding import codec, hearing, still
 from benchmarks.quality.arguments import add_common, positive, require_seeds
 from benchmarks.report import decoding, environment, fingerprint, model_path, print_json
 from pruner import LiveModel, PrunerError
+from pruner.stillness import BLOCKS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PrunerError as error:
         print(f"benchmarks.encoding: {error}", file=sys.stderr)
         return 1
-    print((hearing if chosen.what == "hearing" else still).as_table(result["rows"]))
+    print({"hearing": hearing, "still": still, "codec": codec}[chosen.what].as_table(result["rows"]))
     print_json(result)
     return 0
 
@@ -49,6 +50,10 @@ def run(chosen: argparse.Namespace, thresholds: Sequence[float]) -> dict[str, An
     found: list[dict[str, Any]] = []
     if chosen.what == "hearing":
         found = hearing.rows(model, [hearing.paper(seed, chosen.windows, chosen.questions) for seed in seeds])
+    elif chosen.what == "codec":
+        vision = model.model.vision
+        side, size = vision.height // vision.rows // BLOCKS, vision.height
+        found = codec.rows(seeds, thresholds, side=side, size=size)
     else:
         for split in ("long", "needle"):
             for camera in still.CAMERAS:
@@ -90,13 +95,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "what",
-        choices=("hearing", "still"),
+        choices=("hearing", "still", "codec"),
         help="'hearing': ways to cut sound into windows, against the whole clip; 'still': thresholds for pictures that "
-        "stand still",
+        "stand still; 'codec': how much such a picture changes on its way through a sensor and VP8",
     )
     add_common(parser)
     add = parser.add_argument
-    add("--streams", type=positive, default=12, help="streams, of consecutive seeds (%(default)s)")
+    add("--streams", type=positive, default=8, help="streams, of consecutive seeds (%(default)s)")
     add("--windows", type=positive, default=16, help="length of a stream in windows of 2 s (%(default)s)")
     add("--questions", type=positive, default=16, help="about each stream, asked at its end (%(default)s)")
     add("--still-change", default="0,2,8,32", help="levels of 255, by commas (%(default)s)")

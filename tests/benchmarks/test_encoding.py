@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.encoding import __main__ as command
-from benchmarks.encoding import hearing, still
+from benchmarks.encoding import codec, hearing, still
 from benchmarks.encoding.asking import compared
 from benchmarks.encoding.rules import RULES, SERVED, Rule, features, whole
 from pruner import LiveModel
@@ -108,6 +108,21 @@ def test_the_command(what: str, rows: int, tiny_directory: Path, capsys: pytest.
         reference, served = result["rows"][:2]
         assert reference["tokens"] == 0
         assert 0 < served["tokens"] < 0.1
+
+
+@pytest.mark.default
+def test_a_codec_and_a_sensor_change_a_still_picture_a_little(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tiny_directory: Path
+) -> None:
+    monkeypatch.setattr(codec, "WAYS", (codec.Way(0.0, 1000), codec.Way(6.0, 1000)))
+    monkeypatch.setattr(codec, "_SECONDS", 3)
+    few = ["--model", str(tiny_directory), "--streams", "1", "--threads", "1", "--still-change", "0,255"]
+    assert command.main(["codec", *few]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    fine, coarse = json.loads(lines[-1])["rows"]
+    assert len(lines) == 2 + 2 + 1
+    assert 0 < fine["change"][0] < coarse["change"][0] <= coarse["change"][2] < 30
+    assert coarse["shared"] == {"0": 0, "255": round(2 / 3, 4)}
 
 
 def test_thresholds_that_are_none(capsys: pytest.CaptureFixture[str]) -> None:
