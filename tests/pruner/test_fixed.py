@@ -106,6 +106,27 @@ def test_an_answer_that_ends_has_cost_one_step_too_many(
     assert conversation.store.length == held - 1 + len(model.model.prompt.end), "the step too many left nothing"
 
 
+def test_a_budget_may_change_under_fixed_passes(pair: tuple[LiveModel, LiveModel]) -> None:
+    """Down, and up beyond what any conversation had before: the store's memory moves, and theirs with it."""
+    found = []
+    for loaded in pair:
+        model = LiveModel(loaded.model, loaded.options)
+        conversation = model.open(budget=300)
+        answers = []
+        for number, budget in enumerate((300, 100, 900)):
+            conversation.set_budget(budget)
+            _watch(model, conversation, 8, first=8 * number)
+            assert conversation.store.media <= budget
+            turn = _ask(model, conversation)
+            while not model.step([turn])[0].done:
+                pass
+            model.commit(turn)
+            answers.append((turn.ids, conversation.store.media))
+        found.append(answers)
+        assert answers[-1][1] > 300
+    assert found[0] == found[1]
+
+
 def test_memory_is_what_was_computed_and_stays_so(pair: tuple[LiveModel, LiveModel]) -> None:
     model = LiveModel(pair[1].model, pair[1].options)
     fixed = model._fixed

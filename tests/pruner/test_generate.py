@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import pruner
 from pruner import InputError, LiveModel, ScheduleError, UnsupportedModelError
@@ -23,6 +22,8 @@ from pruner.oneshot import Decoding
 from pruner.policies import NAMES, Everything, RandomInput, make
 from pruner.processed import read_clip
 from pruner.transfer import Fetched
+
+from .test_decoder import Waits
 
 SECONDS, ROWS, COLUMNS = 5, 3, 3
 REACHABLE = 0.55  # on this small clip and few layers; some policies keep more by construction
@@ -133,21 +134,6 @@ def test_speech_that_cannot_be_the_question(thinker: Any) -> None:
         pruner.generate(thinker, silent, question_audio=0)
 
 
-class _Waits(TorchDispatchMode):
-    """Counts what would wait for a GPU: numbers read by the host, and shapes that depend on numbers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        by_mask = func is torch.ops.aten.index.Tensor and any(
-            one is not None and one.dtype is torch.bool for one in args[1]
-        )
-        self.count += by_mask or func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
-        return func(*args, **kwargs or {})
-
-
 @pytest.mark.parametrize("ahead", [False, True])
 def test_an_answer_waits_for_the_device_once_a_token(
     thinker: Any, ahead: bool, monkeypatch: pytest.MonkeyPatch
@@ -165,14 +151,14 @@ def test_an_answer_waits_for_the_device_once_a_token(
     prompted = _select(clip, method)
     run = Decoding(stack, prompted, method.prune(prompted.asked(stack.layers)), limit=6, ahead=ahead)
     reads.clear()
-    with _Waits() as waits:
+    with Waits() as waits:
         begun = []
         for _ in range(3):
             next(run)
             begun.append(len(passes))
         assert begun == ([1, 2, 3] if ahead else [0, 1, 2])
         rest = list(run)
-    assert (len(rest), len(reads), len(passes), waits.count) == (3, 6, 5, 0)
+    assert (len(rest), len(reads), len(passes), waits.found) == (3, 6, 5, [])
 
 
 def test_going_ahead_changes_no_token(thinker: Any) -> None:
