@@ -56,3 +56,10 @@ def test_a_rehearsal_runs_every_pass_at_every_size_twice(
     assert kinds == {None, "running_max", "step", "vision", "audio"}
     assert min(ran.values()) >= 2
     assert {key[1] for key in ran if isinstance(key, tuple) and key[0] == "vision"} == {1, 2}, "seconds of a window"
+
+
+@pytest.mark.parametrize("still_change", [None, 0.0, 8.0])
+def test_a_deployment_says_what_stands_still(tiny_directory: str, still_change: float | None) -> None:
+    loop, info = load(EngineSettings(model=str(tiny_directory), threads=1, still_change=still_change), lambda: 0.0)
+    assert loop._model.options.still_change == still_change
+    assert info.session_bytes == loop._model.session_bytes(info.budget)
