@@ -20,8 +20,9 @@ from pruner.families.omni import FAMILIES
 from pruner.oneshot import Decoding, Prompted, selected
 from pruner.policies import Everything, Policy, make
 from pruner.policies.base import Selection, raw_tokens
-from pruner.processed import Clip, Rows, read_clip
+from pruner.processed import Clip, read_clip
 from pruner.tokens import NONE, Modality
+from pruner.tracks import Rows
 from pruner.transfer import Fetched, upload
 
 __all__ = ["Streamer", "generate"]

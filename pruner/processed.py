@@ -13,14 +13,11 @@ from torch import Tensor
 
 from pruner.errors import InputError
 from pruner.families.family import Family
-from pruner.families.frames import MERGE
+from pruner.tracks import Rows, Track, chunk_seconds, inside, read_sounds, read_videos, see
 from pruner.transfer import upload
 from pruner.windows import EncodedWindow
 
-__all__ = ["Clip", "PlacedTokens", "Rows", "read_clip"]
-
-Rows = npt.NDArray[np.int64]
-"""Rows of a prompt, or places in a window, on the host."""
+__all__ = ["Clip", "PlacedTokens", "read_clip"]
 
 
 @dataclass(frozen=True)
@@ -58,20 +55,6 @@ class Clip:
     stop: frozenset[int]
 
 
-@dataclass(frozen=True)
-class _Track:
-    """Tokens of one video or one sound, the rows that stand for them and the window each belongs to.
-
-    `saliency` is of a sound; `deep`, what is added to the tokens after the first layers, of a video.
-    """
-
-    tokens: Tensor
-    rows: Rows
-    window: Rows
-    saliency: Tensor | None = None
-    deep: Tensor | None = None
-
-
 def read_clip(family: Family, thinker: Any, inputs: Mapping[str, Any], *, question_audio: int | None = None) -> Clip:
     """Runs the towers over a processor's inputs for one prompt.
 
@@ -93,11 +76,11 @@ def read_clip(family: Family, thinker: Any, inputs: Mapping[str, Any], *, questi
     numbers = row.cpu().numpy()
     images = np.flatnonzero(numbers == config.image_token_id)
     added = _place_images(family, thinker, inputs, upload(images, device), embeddings)
-    videos = _videos(family, thinker, inputs, np.flatnonzero(numbers == config.video_token_id))
+    videos = read_videos(family, thinker, inputs, np.flatnonzero(numbers == config.video_token_id))
     if added is None and any(video.deep is not None for video in videos):
         deep = next(video.deep for video in videos if video.deep is not None)
         added = embeddings.new_zeros(len(row), deep.shape[-1])
-    sounds = _sounds(family, thinker, inputs, np.flatnonzero(numbers == config.audio_token_id))
+    sounds = read_sounds(family, thinker, inputs, np.flatnonzero(numbers == config.audio_token_id))
     positions = _positions(thinker, inputs, videos, sounds).to(device)
     media = np.isin(numbers, (config.video_token_id, config.audio_token_id))
     around = set[int]()
@@ -116,16 +99,11 @@ def read_clip(family: Family, thinker: Any, inputs: Mapping[str, Any], *, questi
         added=added,
         positions=positions,
         media=media,
-        windows=_windows(videos, sounds, _chunk(config)),
+        windows=_windows(videos, sounds, chunk_seconds(config)),
         tail=tail,
         question=question,
         stop=stop,
     )
-
-
-def _chunk(config: Any) -> int:
-    """Seconds of a window: of Qwen2.5-Omni's interleaving; Qwen3-Omni, which takes turns every second, names none."""
-    return int(getattr(config, "seconds_per_chunk", 2))
 
 
 def _place_images(
@@ -135,7 +113,7 @@ def _place_images(
     they bring such a thing."""
     if inputs.get("pixel_values") is None:
         return None
-    seen = _see(family, thinker, inputs["pixel_values"], inputs["image_grid_thw"])
+    seen = see(family, thinker, inputs["pixel_values"], inputs["image_grid_thw"])
     wide, width = torch.cat([tokens.flatten(0, 1) for tokens in seen]).to(embeddings.dtype), embeddings.shape[1]
     embeddings[here] = wide[:, :width]
     if wide.shape[1] == width:
@@ -145,77 +123,18 @@ def _place_images(
     return added
 
 
-def _see(family: Family, thinker: Any, pixels: Tensor, grids: Tensor) -> list[Tensor]:
-    """Tokens [patches, per_patch, hidden * (1 + levels)] of each video or image."""
-    found = []
-    start = 0
-    for patches, height, width in grids.tolist():
-        count = patches * height * width
-        reader = family.vision(thinker, height // MERGE, width // MERGE)
-        found.append(reader.tokens(pixels[start : start + count].to(reader.device, reader.dtype)))
-        start += count
-    return found
-
-
-def _videos(family: Family, thinker: Any, inputs: Mapping[str, Any], rows: Rows) -> list[_Track]:
-    if inputs.get("pixel_values_videos") is None:
-        return []
-    config = thinker.config
-    grids: Tensor = inputs["video_grid_thw"]
-    pace = torch.as_tensor(inputs.get("video_second_per_grid", [1.0] * len(grids))).tolist()
-    seen = _see(family, thinker, inputs["pixel_values_videos"], grids)
-    width = int(config.text_config.hidden_size)
-    tracks = []
-    counts = [len(tokens) * tokens.shape[1] for tokens in seen]
-    for tokens, seconds, here in zip(seen, pace, _shared_out(rows, counts, "video"), strict=True):
-        ids = (np.arange(len(tokens)) * seconds * config.position_id_per_seconds).astype(np.int64)
-        window = ids // int(config.position_id_per_seconds * _chunk(config))
-        deep = tokens[..., width:] if tokens.shape[-1] > width else None
-        tracks.append(_Track(tokens[..., :width], here, window, deep=deep))
-    return tracks
-
-
-def _sounds(family: Family, thinker: Any, inputs: Mapping[str, Any], rows: Rows) -> list[_Track]:
-    if inputs.get("input_features") is None:
-        return []
-    config = thinker.config
-    tower = family.audio(thinker)
-    heard = []
-    for features, mask in zip(inputs["input_features"], inputs["feature_attention_mask"], strict=True):
-        mel = features[:, mask.bool()].to(tower.device)
-        blocks = [tower(block[None]) for block in torch.split(mel, tower.block_frames, dim=1)]
-        heard.append((torch.cat([one[0] for one, _ in blocks]), torch.cat([seen[0] for _, seen in blocks])))
-    tracks = []
-    for (tokens, saliency), here in zip(heard, _shared_out(rows, [len(t) for t, _ in heard], "audio"), strict=True):
-        window = np.arange(len(tokens)) // int(config.position_id_per_seconds * _chunk(config))
-        tracks.append(_Track(tokens, here, window, saliency))
-    return tracks
-
-
-def _spoken(videos: Sequence[_Track], sounds: Sequence[_Track], which: int) -> _Track:
+def _spoken(videos: Sequence[Track], sounds: Sequence[Track], which: int) -> Track:
     """The sound that asks."""
     if not -len(sounds) <= which < len(sounds):
         raise InputError("question_audio", f"is {which}, of {len(sounds)} sounds", "count from 0, or from -1 backwards")
-    if any(_inside(sounds[which], video) for video in videos):
+    if any(inside(sounds[which], video) for video in videos):
         raise InputError("question_audio", f"{which} is the sound of a video", "name a sound of its own")
     return sounds[which]
 
 
-def _shared_out(rows: Rows, counts: Sequence[int], what: str) -> list[Rows]:
-    if len(rows) != sum(counts):
-        found = f"{len(rows)} {what} placeholders for {sum(counts)} tokens"
-        raise InputError("input_ids", found, "use the processor's inputs unchanged")
-    return np.split(rows, np.cumsum(counts)[:-1])
-
-
-def _inside(sound: _Track, video: _Track) -> bool:
-    """Whether a sound is the video's own: nothing closes the video before the sound begins."""
-    return bool(video.rows[0] < sound.rows[0] <= video.rows[-1] + 1)
-
-
-def _windows(videos: Sequence[_Track], sounds: Sequence[_Track], seconds: int) -> list[PlacedTokens]:
-    pairs: list[tuple[_Track | None, _Track | None]] = []
-    own = {id(sound): video for video in videos for sound in sounds if _inside(sound, video)}
+def _windows(videos: Sequence[Track], sounds: Sequence[Track], seconds: int) -> list[PlacedTokens]:
+    pairs: list[tuple[Track | None, Track | None]] = []
+    own = {id(sound): video for video in videos for sound in sounds if inside(sound, video)}
     pairs += [(video, next((s for s in sounds if own.get(id(s)) is video), None)) for video in videos]
     pairs += [(None, sound) for sound in sounds if id(sound) not in own]
     pairs.sort(key=lambda pair: int(next(track for track in pair if track is not None).rows[0]))
@@ -227,7 +146,7 @@ def _windows(videos: Sequence[_Track], sounds: Sequence[_Track], seconds: int) -
     return windows
 
 
-def _window(video: _Track | None, sound: _Track | None, number: int, start: int, seconds: int) -> PlacedTokens:
+def _window(video: Track | None, sound: Track | None, number: int, start: int, seconds: int) -> PlacedTokens:
     nothing = np.zeros(0, dtype=np.int64)
     tokens = deep = heard = saliency = None
     seen_rows, heard_rows = nothing, nothing
@@ -243,7 +162,7 @@ def _window(video: _Track | None, sound: _Track | None, number: int, start: int,
     return PlacedTokens(window, seen_rows, heard_rows)
 
 
-def _positions(thinker: Any, inputs: Mapping[str, Any], videos: Sequence[_Track], sounds: Sequence[_Track]) -> Tensor:
+def _positions(thinker: Any, inputs: Mapping[str, Any], videos: Sequence[Track], sounds: Sequence[Track]) -> Tensor:
     mask = inputs.get("attention_mask")
     features = inputs.get("feature_attention_mask")
     pace = inputs.get("video_second_per_grid")
@@ -252,7 +171,7 @@ def _positions(thinker: Any, inputs: Mapping[str, Any], videos: Sequence[_Track]
         inputs.get("image_grid_thw"),
         inputs.get("video_grid_thw"),
         mask if mask is not None else torch.ones_like(inputs["input_ids"]),
-        any(_inside(sound, video) for sound in sounds for video in videos),
+        any(inside(sound, video) for sound in sounds for video in videos),
         features.sum(-1) if features is not None else None,
         torch.as_tensor(pace) if pace is not None else None,
     )
