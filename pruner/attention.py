@@ -86,8 +86,16 @@ def cover(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
 
 def square(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Causal attention of a whole sequence over itself: q [heads, n, d]; k, v [kv_heads, n, d]."""
+    heads, rows, width = q.shape
     with _kernels(q, _NEEDS_NO_MASK):
-        return functional.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True, enable_gqa=True)[0]
+        if not q.is_cuda or q.dtype.itemsize == 2:
+            mixed = functional.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True, enable_gqa=True)
+            return mixed[0]
+        # only the flash kernel knows groups, and it has 16 bits: without this, rows * rows weights would be written out
+        shape = (k.shape[0], heads // k.shape[0])
+        keys, values = (one[:, None].expand(*shape, -1, -1) for one in (k, v))
+        mixed = functional.scaled_dot_product_attention(q.view(*shape, rows, width), keys, values, is_causal=True)
+        return mixed.reshape(heads, rows, width)
 
 
 def watch(q: Tensor, k: Tensor, v: Tensor, corner: Tensor) -> tuple[Tensor, Tensor]:
