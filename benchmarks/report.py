@@ -41,6 +41,12 @@ def environment(device: str) -> dict[str, Any]:
     }
 
 
+def gpu_id(index: int) -> str:
+    """What nvidia-smi calls the GPU that CUDA numbers `index`: `CUDA_VISIBLE_DEVICES` numbers anew."""
+    visible = [one.strip() for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    return visible[index] if index < len(visible) and visible[index] else str(index)
+
+
 def decoding(model: LiveModel) -> dict[str, Any]:
     """How answers are drawn from a model, and what every method compresses before its decoder."""
     facts = model.facts

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from benchmarks.report import gpu_id
+
 _EVERY_S = 5.0
 _GROWTH = 1.02
 """How much more than in its second quarter a device may hold in the last quarter of the time."""
@@ -24,7 +26,7 @@ class DeviceMemory:
 
     def __init__(self, device: str) -> None:
         kind, _, index = device.partition(":")
-        self._index = (index or "0") if kind == "cuda" else None
+        self._index = gpu_id(int(index or 0)) if kind == "cuda" else None
         self._task: asyncio.Task[None] | None = None
         self.mib: list[float] = []
 

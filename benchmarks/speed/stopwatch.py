@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from benchmarks.report import gpu_id
+
 __all__ = ["WARM", "Laps", "Stopwatch", "Times", "clocks"]
 
 WARM = 4
@@ -117,7 +119,7 @@ def clocks(device: torch.device) -> str | None:
     """Clocks, temperature and power of a GPU now, as nvidia-smi tells them; None where there is nothing to tell."""
     if device.type != "cuda":
         return None
-    command = ["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader", f"--id={device.index or 0}"]
+    command = ["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader", f"--id={gpu_id(device.index or 0)}"]
     try:
         told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):

@@ -40,6 +40,8 @@ async def test_a_gpu_is_asked_for_what_it_holds(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     held = DeviceMemory("cuda:1")
     assert await held.sample() == 1234.0
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert await DeviceMemory("cuda").sample() == 1234.0
     tool.write_text("#!/bin/sh\necho no devices were found\n", encoding="utf-8")
     assert await held.sample() is None
 
