@@ -14,8 +14,10 @@ pytestmark = pytest.mark.gpu
 PRUNED = TurnOptions(deep_share=0.3, max_tokens=8)
 
 
-@pytest.fixture(params=["on", "off"])
-def gpu_pair(tiny_pair: MakePair, request: pytest.FixtureRequest) -> MakePair:
+@pytest.fixture(params=["on", "off", "with experts"])
+def gpu_pair(tiny_pair: MakePair, tiny3_pair: MakePair, request: pytest.FixtureRequest) -> MakePair:
+    if request.param == "with experts":
+        return partial(tiny3_pair, device="cuda", graphs="off")  # as `auto` has it
     graphs: Graphs = request.param
     return partial(tiny_pair, device="cuda", graphs=graphs)
 
