@@ -1,4 +1,5 @@
-"""LayeredDecoder: the only code that walks decoder layers.
+"""LayeredDecoder: all that goes through decoder layers. Its shallow half is `pruner.shallow`; short passes in fixed
+shapes, where they are wanted, are `pruner.fixed`.
 
 `fuse` runs new rows through the shallow layers 0…F-1 over a conversation's store; `guide` does so for a question,
 scoring the audiovisual past as it goes, and then runs everything kept through the deep layers F…L-1, dropping tokens
@@ -12,19 +13,21 @@ in a pass waits for the device.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pruner.attention import causal_corner, causal_mask, extend, square, watch
-from pruner.deep import DeepCache, DeepPass, add_level
+from pruner.attention import extend, square, watch
+from pruner.deep import DeepCache, DeepPass
 from pruner.families.stack import Angles, TextStack
 from pruner.fixed import FixedPasses
 from pruner.guidance import LayerPruner
+from pruner.packed import join, spans
 from pruner.passes import Extension, Query
+from pruner.shallow import ShallowLayers
 from pruner.transfer import upload
 
 __all__ = ["Guided", "LayeredDecoder"]
@@ -61,7 +64,7 @@ class LayeredDecoder:
         self._stack = stack
         self.depth = depth
         self.fixed = fixed
-        self._groups = stack.heads // stack.kv_heads
+        self._shallow = ShallowLayers(stack, depth)
 
     @torch.inference_mode()
     def fuse(self, items: Iterable[Extension]) -> None:
@@ -70,21 +73,20 @@ class LayeredDecoder:
         With fixed passes one item after the other: the device works on one while the host makes the next.
         """
         if self.fixed is None:
-            together = list(items)
-            self._shallow(together, [self._quiet(item) for item in together])
+            self._shallow.fuse(list(items))
             return
         for item in items:
             if self.fixed.takes(item):
                 self.fixed.fuse(item)
             else:
-                self._shallow([item], [self._quiet(item)])
+                self._shallow.fuse([item])
 
     @torch.inference_mode()
     def guide(self, items: Sequence[Query]) -> list[Guided]:
         """Adds questions to their stores and runs the deep layers over everything kept."""
         rows = [self._kinds(item) for item in items]
         if self.fixed is None or not all(map(self.fixed.takes_question, items)):
-            self._shallow(items, [self._watching(item, media) for item, (media, _) in zip(items, rows, strict=True)])
+            self._shallow.ask(items, [media for media, _ in rows])
         else:
             for item, (media, _) in zip(items, rows, strict=True):
                 self.fixed.ask(item, media)
@@ -130,7 +132,7 @@ class LayeredDecoder:
         """
         shallow = [item for item, _ in items if item is not None]
         if self.depth:
-            self._shallow(shallow, [self._quiet(item) for item in shallow])
+            self._shallow.fuse(shallow)
             hidden = torch.stack([item.store.hidden[item.store.length - 1] for item in shallow])
         angles = self._stack.angles(positions)
         for layer in range(self.depth, self._stack.layers):
@@ -140,56 +142,8 @@ class LayeredDecoder:
                 row = slice(index, index + 1)
                 keys, values = cache.extend(layer - self.depth, k[:, row], v[:, row])
                 mixed.append(extend(q[:, row], keys, values, None))
-            hidden = self._stack.finish(layer, hidden, _join(mixed, 1))
+            hidden = self._stack.finish(layer, hidden, join(mixed, 1))
         return self._stack.logits(hidden)
-
-    # The shallow half.
-
-    def _shallow(self, items: Sequence[Extension], attend: Sequence[_Attend]) -> None:
-        """Layers 0…F-1 for new rows of several stores; leaves keys, values and hidden states in them."""
-        starts = [item.store.begin(item.rows) for item in items]
-        spans = _spans([len(item.rows) for item in items])
-        hidden = _join([item.embeddings for item in items], 0)
-        new = [item.store.positions[:, start : item.store.length] for item, start in zip(items, starts, strict=True)]
-        angles = self._stack.angles(_join(new, 1))
-        for layer in range(self.depth):
-            q, k, turned, v = self._stack.project(layer, hidden, angles)
-            mixed = []
-            for item, start, span, attention in zip(items, starts, spans, attend, strict=True):
-                store, rotated, stop = item.store, item.store.rotated, item.store.length
-                assert rotated is not None, "a store that is decoded from was given a rotation"
-                store.keys[layer][:, start:stop] = k[:, span]
-                store.values[layer][:, start:stop] = v[:, span]
-                rotated[layer][:, start:stop] = turned[:, span]
-                keys, values = rotated[layer][:, :stop], store.values[layer][:, :stop]
-                mixed.append(attention(layer, q[:, span], keys, values))
-            hidden = self._stack.finish(layer, hidden, _join(mixed, 1))
-            for item, span in zip(items, spans, strict=True):
-                add_level(hidden[span], item.added, layer)
-        for item, start, span in zip(items, starts, spans, strict=True):
-            item.store.hidden[start : item.store.length] = hidden[span]
-            item.store.settle(start)
-
-    def _quiet(self, item: Extension) -> _Attend:
-        """Attention of new rows that score nothing."""
-        rows = len(item.rows)
-        mask = None
-        if rows > 1:
-            keys = item.store.length + rows
-            mask = causal_mask(rows, keys, self._groups, self._stack.dtype, self._stack.device)
-        return lambda layer, q, k, v: extend(q, k, v, mask)
-
-    def _watching(self, item: Query, media: Tensor) -> _Attend:
-        """Attention of new rows of which the last `tail` score the audiovisual past."""
-        corner = causal_corner(len(item.rows), self._stack.dtype, self._stack.device)
-
-        def attention(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            mixed, weights = watch(q, k, v, corner)
-            if len(media):
-                item.pruner.observe(layer, weights[:, -item.tail :, media])
-            return mixed
-
-        return attention
 
     # The deep half.
 
@@ -221,15 +175,15 @@ class LayeredDecoder:
         """Layers F…L-1 for everything kept; the last layer computes one row of each pass."""
         last = self._stack.layers - 1
         for layer in range(self.depth, last):
-            spans = _spans([len(one.hidden) for one in passes])
-            hidden = _join([one.hidden for one in passes], 0)
+            pieces = spans([len(one.hidden) for one in passes])
+            hidden = join([one.hidden for one in passes], 0)
             q, _, k, v = self._stack.project(layer, hidden, _angles(passes))
             mixed = [
                 self._whole(layer, one, q[:, span], k[:, span], v[:, span])
-                for one, span in zip(passes, spans, strict=True)
+                for one, span in zip(passes, pieces, strict=True)
             ]
-            hidden = self._stack.finish(layer, hidden, _join(mixed, 1))
-            for one, span in zip(passes, spans, strict=True):
+            hidden = self._stack.finish(layer, hidden, join(mixed, 1))
+            for one, span in zip(passes, pieces, strict=True):
                 one.leave(layer, hidden[span])
         logits = self._final(passes, last)
         return [Guided(row, one.cache, one.alive) for row, one in zip(logits, passes, strict=True)]
@@ -254,21 +208,8 @@ class LayeredDecoder:
             query, k, v = self._stack.project_last(layer, one.hidden, one.angles)
             mixed.append(extend(query, *one.cache.extend(layer - self.depth, k, v), None))
         ends = torch.cat([one.hidden[-1:] for one in passes])
-        return self._stack.logits(self._stack.finish(layer, ends, _join(mixed, 1)))
-
-
-_Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-
-
-def _spans(lengths: Sequence[int]) -> list[slice]:
-    """Where each of several packed pieces lies."""
-    ends = np.cumsum(lengths).tolist()
-    return [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
-
-
-def _join(parts: Sequence[Tensor], dim: int) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=dim)
+        return self._stack.logits(self._stack.finish(layer, ends, join(mixed, 1)))
 
 
 def _angles(passes: Sequence[DeepPass]) -> Angles:
-    return _join([one.angles[0] for one in passes], 0), _join([one.angles[1] for one in passes], 0)
+    return join([one.angles[0] for one in passes], 0), join([one.angles[1] for one in passes], 0)
