@@ -10,21 +10,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pruner.compress import AUDIO_KEEP, VIDEO_KEEP, MergeState, keep_audio, keep_video
+from pruner.compress import MergeState
 from pruner.deep import beside
 from pruner.encoder import StreamState
 from pruner.errors import BudgetError, StateError
 from pruner.eviction import EvictionReport
 from pruner.families.omni import OmniModel
 from pruner.passes import Extension
+from pruner.placed import Place, PlacedWindow, PreparedWindow, compressed, extension
 from pruner.question import QuestionTokens
-from pruner.sequence import MEDIA_ID, MediaChoice, Passage, Sequencer, SequenceState, media_order
-from pruner.store import FusionStore, Mark
+from pruner.sequence import MEDIA_ID, MediaChoice, Passage, Sequencer, media_order
+from pruner.store import FusionStore
 from pruner.tokens import TokenRows
-from pruner.transfer import Fetched, upload
-from pruner.windows import EncodedWindow, FuseReport, Tokens
+from pruner.transfer import Fetched
+from pruner.windows import EncodedWindow, Tokens
 
-__all__ = ["Conversation", "ConversationReport", "ConversationState", "Place", "PlacedWindow"]
+__all__ = ["Conversation", "ConversationReport", "ConversationState", "require_budget"]
 
 
 class ConversationState(Enum):
@@ -53,56 +54,6 @@ class ConversationReport:
     coverage: float
     turns: int
     nbytes: int
-
-
-@dataclass(frozen=True)
-class Place:
-    """A point of the sequence to go back to: in the store and in the grammar."""
-
-    mark: Mark
-    state: SequenceState
-
-
-@dataclass(frozen=True)
-class PreparedWindow:
-    """A window that was compressed and for which room was made.
-
-    Attributes:
-        window, kept, eviction: the window, what stays of it, and what left for it.
-        choice: which tokens stay.
-        video, audio: the same, int64 on the device.
-        merge: where temporal merging stands after it.
-    """
-
-    window: EncodedWindow
-    choice: MediaChoice
-    video: Tensor
-    audio: Tensor
-    merge: MergeState | None
-    kept: Tokens
-    eviction: EvictionReport
-
-
-@dataclass(frozen=True)
-class PlacedWindow:
-    """A window that was given its place, ready to be fused."""
-
-    extension: Extension
-    seen: Tokens
-    kept: Tokens
-    eviction: EvictionReport
-
-    def report(self) -> FuseReport:
-        """What became of it, once it is in the store."""
-        store = self.extension.store
-        return FuseReport(
-            seen=self.seen,
-            kept=self.kept,
-            store_tokens=store.media,
-            evicted=self.eviction.evicted,
-            thinned_chunks=self.eviction.thinned_chunks,
-            coverage=store.coverage,
-        )
 
 
 class Conversation:
@@ -173,16 +124,17 @@ class Conversation:
         Raises:
             BudgetError: there is no room.
         """
-        video, audio, merge = self._choose(window)
-        chosen = Fetched(torch.cat((video, audio)))
-        kept = Tokens(len(video), len(audio))  # how many follows from shapes; which, the device knows first
+        video, audio = window.video is not None, window.audio is not None
+        continued = self._sequencer.continues(video=video, audio=audio, new_segment=window.new_segment)
+        seen, heard, merge = compressed(window, self._merge if continued else None, self.model.stack.device)
+        chosen = Fetched(torch.cat((seen, heard)))
+        kept = Tokens(len(seen), len(heard))  # how many follows from shapes; which, the device knows first
         wrappers = 4 + len(self.model.prompt.user)  # at most: eos of one segment, bos of the next, the user's header
         eviction = self._make_room(kept.total, wrappers, wrappers + window.seconds * self.model.facts.audio_rate)
         patches = len(window.video) if window.video is not None else 0
         places = chosen.numpy()  # the only wait: positions are kept on the host
-        heard = window.audio is not None
-        choice = MediaChoice(window.seconds, patches, places[: kept.video], places[kept.video :], heard)
-        return PreparedWindow(window, choice, video, audio, merge, kept, eviction)
+        choice = MediaChoice(window.seconds, patches, places[: kept.video], places[kept.video :], audio)
+        return PreparedWindow(window, choice, seen, heard, merge, kept, eviction)
 
     def place(self, prepared: PreparedWindow) -> PlacedWindow:
         """Gives a window its place."""
@@ -192,11 +144,11 @@ class Conversation:
             end = window.start + window.seconds
             self.store.add_chunk(self._sequencer.chunk, window.start, end, window.seen.video, window.seen.audio)
         passage = self._sequencer.window(choice, new_segment=window.new_segment)
-        extension = self._extension(passage, _chosen(prepared), media_order(passage.rows))
+        rows = self._extension(passage, prepared.embeddings(), media_order(passage.rows))
         if window.deep is not None:
             deep = window.deep.flatten(0, 1)[prepared.video]
-            extension = replace(extension, added=beside(passage.rows, deep))
-        return PlacedWindow(extension, window.seen, kept, prepared.eviction)
+            rows = replace(rows, added=beside(passage.rows, deep))
+        return PlacedWindow(rows, window.seen, kept, prepared.eviction)
 
     def make_room_to_ask(self, question: QuestionTokens, answer: int) -> None:
         """Makes room for a question and an answer of at most `answer` tokens.
@@ -258,18 +210,6 @@ class Conversation:
 
     # Parts.
 
-    def _choose(self, window: EncodedWindow) -> tuple[Tensor, Tensor, MergeState | None]:
-        """Intra-modality compression: places of the video and audio tokens that stay, and where merging then stands."""
-        video, audio = window.video is not None, window.audio is not None
-        continued = self._sequencer.continues(video=video, audio=audio, new_segment=window.new_segment)
-        merge = self._merge if continued else None
-        seen = heard = torch.zeros(0, dtype=torch.int64, device=self.model.stack.device)
-        if window.video is not None:
-            seen, merge = keep_video(window.video, merge, VIDEO_KEEP * window.compression)
-        if window.saliency is not None:
-            heard = keep_audio(window.saliency, AUDIO_KEEP * window.compression)
-        return seen, heard, merge
-
     def _make_room(self, media: int, text: int, ids: int) -> EvictionReport:
         """Lets the store evict and re-base so that so many rows and position ids fit."""
         report = self.store.evict_for(media=media, text=text)
@@ -280,31 +220,8 @@ class Conversation:
     def _extension(
         self, passage: Passage, own: Tensor | None = None, places: npt.NDArray[np.int64] | None = None
     ) -> Extension:
-        """Rows with their embeddings; `own` [m, hidden_size] has those that come from no token id.
-
-        `places` [m] says where in `own` each such row finds its embedding; None where they lie in the rows' order.
-        """
-        stack = self.model.stack
-        text = passage.ids != MEDIA_ID
-        embedded = stack.embed(upload(passage.ids[text], stack.device))
-        if own is None:
-            return Extension(self.store, passage.rows, embedded)
-        # text first, then the others: where each row of the passage is in that order
-        order = np.empty(len(text), dtype=np.int64)
-        order[text] = np.arange(len(embedded))
-        order[~text] = len(embedded) + (np.arange(len(own)) if places is None else places)
-        both = torch.cat((embedded, own.to(embedded.dtype)))
-        return Extension(self.store, passage.rows, both[upload(order, stack.device)])
-
-
-def _chosen(prepared: PreparedWindow) -> Tensor:
-    """Embeddings of the tokens that stay, [v + a, hidden_size]."""
-    window, parts = prepared.window, []
-    if window.video is not None:
-        parts.append(window.video.flatten(0, 1)[prepared.video])
-    if window.audio is not None:
-        parts.append(window.audio[prepared.audio])
-    return torch.cat(parts)
+        """Rows for the store; see `pruner.placed.extension`."""
+        return extension(self.model.stack, self.store, passage, own, places)
 
 
 def require_budget(model: OmniModel, budget: int) -> None:

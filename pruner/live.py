@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from pruner.asking import WRAPPERS, Ask, check_question
-from pruner.conversation import Conversation, ConversationState, PlacedWindow, require_budget
+from pruner.conversation import Conversation, ConversationState, require_budget
 from pruner.decoder import LayeredDecoder
 from pruner.encoder import WindowEncoder
 from pruner.errors import BudgetError, InputError, StateError
@@ -30,6 +30,7 @@ from pruner.fixed import FixedPasses
 from pruner.graphs import GraphPool
 from pruner.options import LiveOptions, TurnOptions
 from pruner.passes import Extension
+from pruner.placed import PlacedWindow
 from pruner.report import Record
 from pruner.speaking import Speaker
 from pruner.store import FusionStore, StoreShape

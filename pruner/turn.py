@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from pruner.conversation import Conversation, Place
+from pruner.conversation import Conversation
 from pruner.deep import DeepCache
 from pruner.errors import StateError
 from pruner.guidance import Guidance
+from pruner.placed import Place
 from pruner.report import Record, TurnReport
 from pruner.transfer import Fetched
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
-import pruner.conversation
+import pruner.placed
 from pruner import Ask, LiveModel, RawWindow, TurnOptions
 from pruner.compress import MergeState
 from pruner.families.frames import CLIP, HALF, patchify
@@ -69,8 +69,8 @@ def _keep_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     def video(tokens: Tensor, state: MergeState | None, keep: float) -> tuple[Tensor, MergeState]:
         return torch.arange(tokens.shape[0] * tokens.shape[1]), state or MergeState()
 
-    monkeypatch.setattr(pruner.conversation, "keep_video", video)
-    monkeypatch.setattr(pruner.conversation, "keep_audio", lambda saliency, keep: torch.arange(len(saliency)))
+    monkeypatch.setattr(pruner.placed, "keep_video", video)
+    monkeypatch.setattr(pruner.placed, "keep_audio", lambda saliency, keep: torch.arange(len(saliency)))
 
 
 def _record(model: LiveModel, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
