@@ -32,8 +32,8 @@ from pruner.options import LiveOptions, TurnOptions
 from pruner.passes import Extension
 from pruner.placed import PlacedWindow
 from pruner.report import Record
+from pruner.sizes import Sizes
 from pruner.speaking import Speaker
-from pruner.store import FusionStore, StoreShape
 from pruner.turn import Step, Turn, TurnState
 from pruner.windows import EncodedWindow, FuseReport, RawWindow
 
@@ -57,6 +57,7 @@ class LiveModel:
         self.options = options or LiveOptions()
         self.facts: ModelFacts = model.facts
         self.model = model
+        self._sizes = Sizes(model.stack, model.facts, self.options)
         self._pool = self._graphs()
         self._encoder = WindowEncoder(model, self._pool, still_change=self.options.still_change)
         self._fixed = self._passes()
@@ -108,18 +109,14 @@ class LiveModel:
     def session_bytes(self, budget: int) -> int:
         """Bytes of one conversation at `budget`: its store, the deep cache of a turn at its largest, and the video
         tokens that are kept for a picture that stands still."""
-        facts, item = self.facts, self.model.stack.dtype.itemsize
-        store = FusionStore.bytes_for(self._shape, budget, self.options.max_text_tokens, self.model.stack.dtype)
-        deep = 2 * sum(self._deep_rows(budget)) * facts.kv_heads * facts.head_dim
-        shown = facts.rows * facts.columns * facts.hidden_size * (1 + facts.deepstack)
-        return store + item * (deep + (0 if self.options.still_change is None else shown))
+        return self._sizes.session_bytes(budget)
 
     def shared_bytes(self, budget: int) -> int:
         """Bytes that conversations of at most `budget` share: the memory of passes in fixed shapes, without the pool of
         their graphs. It comes to be with the first conversation and grows with the largest budget."""
         if self._fixed is None:
             return 0
-        return self._fixed.bytes_for(budget + self.options.max_text_tokens, max(self._deep_rows(budget)))
+        return self._fixed.bytes_for(*self._sizes.rows(budget))
 
     @torch.inference_mode()
     def open(self, *, budget: int, system: str | None = None) -> Conversation:
@@ -133,24 +130,14 @@ class LiveModel:
             BudgetError: the budget does not hold one window, or the system prompt leaves no room for a turn.
         """
         require_budget(self.model, budget)
-        text = self.options.max_text_tokens
-        store = FusionStore(
-            self._shape,
-            budget=budget,
-            text=text,
-            device=self.model.stack.device,
-            dtype=self.model.stack.dtype,
-            rotate=self.model.stack.rotate_at,
-            eviction=self.options.eviction,
-        )
-        conversation = Conversation(self.model, store)
+        conversation = Conversation(self.model, self._sizes.store(budget))
         first = conversation.begin(self.facts.system if system is None else system)
         answer = self.options.turn.max_tokens or self.facts.max_answer_tokens
         needed = len(first.rows) + self.options.max_question_tokens + answer + WRAPPERS
-        if needed > text:
-            raise BudgetError("max_text_tokens", needed=needed, available=text)
+        if needed > self.options.max_text_tokens:
+            raise BudgetError("max_text_tokens", needed=needed, available=self.options.max_text_tokens)
         if self._fixed is not None:
-            self._fixed.reserve(store.capacity, max(self._deep_rows(budget)))
+            self._fixed.reserve(*self._sizes.rows(budget))
         self._decoder.fuse([first])
         return conversation
 
@@ -271,19 +258,6 @@ class LiveModel:
         if self._pool is None or (self.options.graphs == "auto" and not stack.dense):
             return None
         return FixedPasses(stack, self.facts.fusion_depth, self._pool)
-
-    def _deep_rows(self, budget: int) -> list[int]:
-        """Rows that each deep layer has in a turn at its largest."""
-        turn, facts = self.options.turn, self.facts
-        alive = turn.form(facts.layers, facts.fusion_depth).alive(budget)
-        if turn.retention is None:
-            alive = turn.solved(facts.layers, facts.fusion_depth, budget, budget).alive(budget)
-        return [count + self.options.max_text_tokens for count in alive[facts.fusion_depth :]]
-
-    @property
-    def _shape(self) -> StoreShape:
-        facts = self.facts
-        return StoreShape(facts.fusion_depth, facts.kv_heads, facts.head_dim, facts.hidden_size)
 
 
 def _distinct(conversations: Sequence[Conversation]) -> None:
