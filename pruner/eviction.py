@@ -11,7 +11,9 @@ best tokens do. The budget is shared out in three steps:
    store of hours would hold no more of the last minute than of any other.) The first chunk and the newest are spared.
 2. *How much each keeps.* Quotas go with a chunk's information and fall as 1/sqrt(1 + age / recent), scaled until the
    budget is used up, never below the floor and never above what the chunk still has: the past fades without an edge.
-3. *What goes inside a chunk.* The tokens that inform least, pictures and sound on one scale.
+3. *What goes inside a chunk.* The tokens that inform least, pictures and sound on one scale. The second best of a
+   modality counts half, the third a third, and so on: of a moment something to see and something to hear stays, since
+   what sounded is of little use without what was there when it did.
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ class EvictionRule:
         """
         media = np.flatnonzero(rows.media)
         chunk = rows.chunk[media]
-        informs = information(rows.modality[media], new[media], importance[media])
+        informs = information(chunk, rows.modality[media], new[media], importance[media])
         numbers, index, counts = np.unique(chunk, return_inverse=True, return_counts=True)
         quota = quotas(numbers, counts, of_chunks(chunk, informs, self.floor), limit, self)
         stays = ~rows.media
@@ -101,21 +103,26 @@ class EvictionReport:
     kept: npt.NDArray[np.integer] | None = None
 
 
-def information(modality: Counts, new: Values, importance: Values) -> Values:
+def information(chunk: Counts, modality: Counts, new: Values, importance: Values) -> Values:
     """How much each token informs.
 
     Args:
-        modality: int [n].
+        chunk, modality: int [n], tokens in sequence order.
         new: float [n], novelty of each token, at least 0. It counts relative to the mean of its modality, so that
             pictures and sound compare, and saturates: a token of mean novelty informs half as much as any can.
         importance: float [n] in [0, 1], the most that an earlier question cared, relative to its best token.
 
     Returns:
-        float64 [n] in [0, 2].
+        float64 [n] in [0, 2]: news and importance, divided by the token's rank by them in its chunk and modality. What
+        one token informs does not change when lesser ones leave.
     """
     mean = np.bincount(modality, new) / np.maximum(np.bincount(modality), 1)
     both = new + mean[modality]
-    return np.asarray(np.divide(new, both, out=np.full(len(new), 0.5), where=both > 0) + importance)
+    tells = np.divide(new, both, out=np.full(len(new), 0.5), where=both > 0) + importance
+    order = np.lexsort((np.arange(len(new)), tells, modality, chunk))
+    rank, size = _rank_in_runs(chunk[order].astype(np.int64) * 4 + modality[order])
+    tells[order] /= size - rank
+    return np.asarray(tells)
 
 
 def of_chunks(chunk: Counts, informs: Values, best: int) -> Values:

@@ -132,13 +132,40 @@ def test_of_a_long_shot_its_beginning_stays() -> None:
 def test_pictures_and_sound_inform_on_one_scale() -> None:
     modality = np.asarray([1, 1, 1, 2, 2, 2])
     new = np.asarray([0.2, 0.4, 0.6, 0.001, 0.002, 0.003])
-    informs = information(modality, new, np.zeros(6))
+    informs = information(np.arange(6), modality, new, np.zeros(6))
     assert np.allclose(informs[:3], informs[3:])
     assert np.allclose(informs[:3], [1 / 3, 1 / 2, 3 / 5])
 
 
 def test_without_any_news_everything_informs_alike() -> None:
-    assert information(np.asarray([1, 1, 2]), np.zeros(3), np.zeros(3)).tolist() == [0.5, 0.5, 0.5]
+    informs = information(np.asarray([0, 1, 1]), np.asarray([1, 1, 2]), np.zeros(3), np.zeros(3))
+    assert informs.tolist() == [0.5, 0.5, 0.5]
+
+
+def test_more_of_the_same_kind_counts_less() -> None:
+    """However loud a moment is, something of what was to be seen in it stays."""
+    modality = np.asarray([1] * 6 + [2] * 6)
+    new = np.asarray([0.1, 0.11, 0.12, 0.1, 0.1, 0.1, 8, 9, 7, 8, 9, 7.0])
+    chunk = np.zeros(12, dtype=int)
+    others = np.asarray([1] * 50 + [2] * 50), np.ones(100)
+    informs = information(
+        np.append(chunk, np.arange(1, 101)), np.append(modality, others[0]), np.append(new, others[1]), np.zeros(112)
+    )[:12]
+    assert informs[10] == 2 * informs[7]  # equal news, of which the later ranks first
+    stays = choose_tokens(chunk, informs, np.full(12, 9))
+    assert stays[6:].all()
+    assert np.flatnonzero(stays[:6]).tolist() == [1, 2, 5]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(2, 60), st.integers(0, 2**16))
+def test_what_a_token_informs_does_not_change_when_lesser_ones_leave(size: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    chunk, modality = np.sort(random.integers(0, 4, size)), random.integers(1, 3, size)
+    care, even = random.random(size), np.ones(size)  # equal news, so that what leaves does not change their mean
+    informs = information(chunk, modality, even, care)
+    stays = choose_tokens(chunk, informs, random.integers(1, 9, 4)[chunk])
+    assert np.allclose(information(chunk[stays], modality[stays], even[stays], care[stays]), informs[stays])
 
 
 @settings(max_examples=50, deadline=None)
@@ -163,8 +190,9 @@ def test_the_least_informative_go_first_within_a_chunk() -> None:
 
 
 def test_what_a_question_cared_for_is_spared() -> None:
-    informs = information(np.ones(4, dtype=int), np.asarray([4, 1, 3, 2.0]), np.asarray([0, 1.0, 0, 0]))
-    stays = choose_tokens(np.zeros(4, dtype=int), informs, np.full(4, 2))
+    chunk, modality = np.zeros(4, dtype=int), np.ones(4, dtype=int)
+    informs = information(chunk, modality, np.asarray([4, 1, 3, 2.0]), np.asarray([0, 1.0, 0, 0]))
+    stays = choose_tokens(chunk, informs, np.full(4, 2))
     assert np.flatnonzero(stays).tolist() == [0, 1]
 
 

@@ -134,7 +134,7 @@ def test_a_long_past_is_thinned_evenly_and_its_beginning_kept() -> None:
     assert thinned == 100 - len(alive)
     assert stream.store.coverage == len(alive) / 100
     assert alive[0] == 0
-    assert np.diff(alive[: -RULE.recent]).max() <= 20
+    assert np.diff(alive[: -RULE.recent]).max() <= 25, "a quarter of the past, however little its chunks tell"
     assert stream.store.raw_tokens == 20 * len(alive)
 
 
