@@ -74,8 +74,7 @@ def read_clip(family: Family, thinker: Any, inputs: Mapping[str, Any], *, questi
     row, config = ids[0].to(device), thinker.config
     embeddings = thinker.get_input_embeddings()(row)
     numbers = row.cpu().numpy()
-    images = np.flatnonzero(numbers == config.image_token_id)
-    added = _place_images(family, thinker, inputs, upload(images, device), embeddings)
+    added = _place_images(family, thinker, inputs, np.flatnonzero(numbers == config.image_token_id), embeddings)
     videos = read_videos(family, thinker, inputs, np.flatnonzero(numbers == config.video_token_id))
     if added is None and any(video.deep is not None for video in videos):
         deep = next(video.deep for video in videos if video.deep is not None)
@@ -107,14 +106,14 @@ def read_clip(family: Family, thinker: Any, inputs: Mapping[str, Any], *, questi
 
 
 def _place_images(
-    family: Family, thinker: Any, inputs: Mapping[str, Any], here: Tensor, embeddings: Tensor
+    family: Family, thinker: Any, inputs: Mapping[str, Any], rows: Rows, embeddings: Tensor
 ) -> Tensor | None:
-    """Puts images into the embeddings, at the rows `here` (int64, device); returns what is added to the rows later, if
-    they bring such a thing."""
+    """Puts images into the embeddings, at `rows`; returns what is added to these later, if they bring such a thing."""
     if inputs.get("pixel_values") is None:
         return None
     seen = see(family, thinker, inputs["pixel_values"], inputs["image_grid_thw"])
     wide, width = torch.cat([tokens.flatten(0, 1) for tokens in seen]).to(embeddings.dtype), embeddings.shape[1]
+    here = upload(rows, embeddings.device)
     embeddings[here] = wide[:, :width]
     if wide.shape[1] == width:
         return None
