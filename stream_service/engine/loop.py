@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from pruner import LiveModel, PrunerError, TurnOptions
 from pruner import Step as Token
-from stream_service.engine.runner import Runner, answered, fault, ms, refusal
-from stream_service.engine.scheduler import FULL_RETRY_S, Scheduler
+from stream_service.engine.grants import Grants
+from stream_service.engine.runner import Runner, answered, fault, ms
+from stream_service.engine.scheduler import Scheduler
 from stream_service.engine.sessions import Answer, Session
 from stream_service.engine.settings import EngineSettings
 from stream_service.engine.work import Batch, Kind, QuestionWork, WindowWork
-from stream_service.errors import Busy, Conflict, InvalidInput, NotFound, ServerFull
+from stream_service.errors import Busy, Conflict, NotFound
 from stream_service.types import (
     AnswerCancelled,
     AnswerDelta,
@@ -48,11 +48,9 @@ class EngineLoop:
         clock: Callable[[], float],
         free: Callable[[], int],
     ) -> None:
-        self._model = model
         self._settings = settings
-        self._options = options
         self._clock = clock
-        self._free = free
+        self._grants = Grants(model, settings, options, free)
         self._scheduler = Scheduler(settings)
         self._sessions: dict[str, Session] = {}
         self._events: list[EngineEvent] = []
@@ -164,17 +162,10 @@ class EngineLoop:
             raise Conflict(f"session {name} is open already", remedy="Choose another name.", field="session")
         if not rejoin:
             self._scheduler.admit(self._clock())
-        budget = self._settings.budget if wished.budget is None else wished.budget
-        self._check_budget(budget)
-        try:
-            options = self._wished(wished)
-            self._model.check(options)
-            conversation = self._model.open(budget=budget)
-        except PrunerError as error:
-            raise refusal(error) from error
+        conversation, options, session_bytes = self._grants.open(wished)
         self._sessions[name] = Session(name, conversation, options)
         self._scheduler.open(name)
-        return self._model.session_bytes(budget)
+        return session_bytes
 
     def resize(self, name: str, budget: int) -> bool:
         """Changes how many tokens a session may keep; a smaller budget evicts at once.
@@ -190,40 +181,15 @@ class EngineLoop:
         session = self._sessions.get(name)
         if session is None:
             raise NotFound("no such session", remedy="Open the session again.")
-        self._check_budget(budget)
+        self._grants.check(budget)
         if session.answer is not None:
             return False
-        needed, free = self._model.session_bytes(budget), self._free()
-        if needed > free:
-            sizes = f"{needed / 2**20:.0f} MiB of memory for {budget} tokens, {max(free, 0) / 2**20:.0f} are free"
-            remedy = "Ask for fewer tokens, or try again when other sessions have ended."
-            raise ServerFull(f"it takes {sizes}", remedy=remedy, retry_after=FULL_RETRY_S)
-        try:
-            evicted = session.conversation.set_budget(budget)
-        except PrunerError as error:
-            raise refusal(error) from error
+        evicted, session_bytes = self._grants.resize(session.conversation, budget)
         held = session.conversation.report()
-        self._events.append(Resized(name, budget, needed, held.store_tokens, held.coverage))
+        self._events.append(Resized(name, budget, session_bytes, held.store_tokens, held.coverage))
         if evicted.evicted:
             self._events.append(StoreEvicted(name, evicted.evicted, evicted.thinned_chunks, held.coverage))
         return True
-
-    def _check_budget(self, budget: int) -> None:
-        if budget > self._settings.budget:
-            remedy = f"Ask for at most {self._settings.budget} tokens."
-            raise InvalidInput(
-                f"a budget of {budget} tokens is more than one session may hold", remedy=remedy, field="budget"
-            )
-
-    def _wished(self, wished: SessionSettings) -> TurnOptions:
-        """The deployment's options with a session's wishes; an answer never gets longer than the deployment allows."""
-        bound = self._settings.max_answer_tokens
-        return replace(
-            self._options,
-            deep_share=self._options.deep_share if wished.deep_share is None else wished.deep_share,
-            retention=wished.retention,
-            max_tokens=bound if wished.max_answer_tokens is None else min(wished.max_answer_tokens, bound),
-        )
 
     def feed(self, window: Window) -> None:
         """Queues a window; one of a session that is closed by now is ignored."""
