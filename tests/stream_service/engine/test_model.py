@@ -61,5 +61,5 @@ def test_a_rehearsal_runs_every_pass_at_every_size_twice(
 @pytest.mark.parametrize("still_change", [None, 0.0, 8.0])
 def test_a_deployment_says_what_stands_still(tiny_directory: str, still_change: float | None) -> None:
     loop, info = load(EngineSettings(model=str(tiny_directory), threads=1, still_change=still_change), lambda: 0.0)
-    assert loop._model.options.still_change == still_change
-    assert info.session_bytes == loop._model.session_bytes(info.budget)
+    assert loop._runner._model.options.still_change == still_change
+    assert info.session_bytes == loop._runner._model.session_bytes(info.budget)
