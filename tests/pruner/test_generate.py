@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -93,6 +94,17 @@ def test_keeping_everything_of_a_spoken_question_is_transformers_generate(
     ours = pruner.generate(thinker, inputs, retention=1.0, question_audio=-1, max_new_tokens=10)
     assert torch.equal(ours, theirs)
     assert torch.equal(pruner.generate(thinker, inputs, retention=1.0, max_new_tokens=10), theirs)
+
+
+@pytest.mark.gpu
+def test_keeping_everything_is_transformers_generate_on_a_gpu(tiny_directory: Path) -> None:
+    thinker: Any = LiveModel.load(tiny_directory, device="cuda").model.thinker
+    thinker.generation_config.pad_token_id = 0
+    inputs = {name: tensor.cuda() for name, tensor in _inputs(thinker, spoken=2).items()}
+    theirs = thinker.generate(**inputs, use_audio_in_video=True, max_new_tokens=10, do_sample=False)
+    assert torch.equal(pruner.generate(thinker, inputs, retention=1.0, question_audio=-1, max_new_tokens=10), theirs)
+    pruned = pruner.generate(thinker, inputs, retention=REACHABLE, question_audio=-1, max_new_tokens=10)
+    assert pruned.shape[1] > inputs["input_ids"].shape[1]
 
 
 @pytest.mark.parametrize("words", [False, True])
