@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nano_omni.training.chat import Chat
 from nano_omni.training.layout import AUDIO, NO_LABEL, VIDEO, Column, Layout, LayoutBuilder, StreamShape, Turn
-from nano_omni.training.mix import Mix, StreamPlan, draw_scripts, draw_stream
+from nano_omni.training.mix import Mix, StreamPlan, draw_length, draw_scripts, draw_stream
 from nano_omni.training.sight import Depths, Sight, SightBuilder
 from nano_omni.training.targets import sound_targets, view_targets
 from nano_omni.world.entities import Script
@@ -112,12 +112,18 @@ class Batcher:
 
     def __iter__(self) -> Iterator[list[Batch]]:
         while True:
-            scripts = draw_scripts(self._mix, self._capacity.seconds // 2, self._random)
-            facts = [Facts.of(script) for script in scripts]
-            yield [
-                self.assemble([draw_stream(self._mix, script, self._random) for script in scripts], facts)
-                for _ in range(self._uses)
-            ]
+            yield self.draw(self._random)
+
+    def draw(self, lengths: np.random.Generator) -> list[Batch]:
+        """The next batches; how long their streams are is drawn from `lengths`."""
+        windows = self._capacity.seconds // 2
+        length = draw_length(self._mix, windows, lengths)
+        scripts = draw_scripts(self._mix, windows, length, self._random)
+        facts = [Facts.of(script) for script in scripts]
+        return [
+            self.assemble([draw_stream(self._mix, script, self._random) for script in scripts], facts)
+            for _ in range(self._uses)
+        ]
 
     def assemble(self, plans: Sequence[StreamPlan], facts: Sequence[Facts] | None = None) -> Batch:
         """Pack streams of one length; they share the token capacity evenly. `facts` of the streams, if known."""

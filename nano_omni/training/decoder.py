@@ -11,7 +11,6 @@ where it was, column N + c where it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,31 +21,43 @@ from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from nano_omni.training.towers import compiled, rms_norm, rotate
 
-BLOCK = 128
 Mask = Tensor | BlockMask
 Angles = tuple[Tensor, Tensor]
 """Cosine and sine, float32 [N, head_dim] each."""
-_Rule = Callable[[Any, Any, Tensor, Tensor], Tensor]
+Rule = Callable[[Any, Any, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """Who could see whom if nothing were ever missing, int32 [N] each: `first` is where the token's stream begins;
-    `own` and `limit` are as in `layout`, shifted by it."""
+    """Who sees whom if nothing is missing, int32 [N] each: `first` is where the token's stream begins; `own` and
+    `limit` are as in `layout`, shifted by it."""
 
     first: Tensor
     own: Tensor
     limit: Tensor
 
+    copies = 1
 
-@dataclass(frozen=True)
+    def rule(self) -> Rule:
+        """Whether a row sees a column of its stream."""
+        own, limit = self.own, self.limit
+
+        def seen(batch: Any, head: Any, row: Tensor, column: Tensor) -> Tensor:
+            return ((column <= row) & (column >= own[row])) | (column < limit[row])
+
+        return seen
+
+
+@dataclass(frozen=True, eq=False)
 class Visibility:
-    """Who sees whom at one layer, [N] each, in indices of the packed row; see `sight` for what they mean.
+    """Who sees whom at one layer, [N] each; see `sight` for what they mean. Rows may stand in any order within their
+    stream: `place` is where each stood in the packed row, and all ranges and times speak of places.
 
     `dual`: keys are there twice, and `slot` says which a row looks at.
     """
 
     ranges: Ranges
+    place: Tensor
     when: Tensor
     death: Tensor
     luck: Tensor
@@ -56,6 +67,29 @@ class Visibility:
     spared_to: Tensor
     slot: Tensor
     dual: bool
+
+    @property
+    def copies(self) -> int:
+        """Of the keys."""
+        return 1 + self.dual
+
+    def rule(self) -> Rule:
+        """Whether a row sees a column of its stream."""
+        size, own, limit, place = len(self.when), self.ranges.own, self.ranges.limit, self.place
+        when, death, luck, phase, share = self.when, self.death, self.luck, self.phase, self.share
+        spared_from, spared_to, slot, dual = self.spared_from, self.spared_to, self.slot, self.dual
+
+        def seen(batch: Any, head: Any, row: Tensor, column: Tensor) -> Tensor:
+            here = torch.where(column >= size, column - size, column) if dual else column
+            there = place[here]
+            inside = ((there <= place[row]) & (there >= own[row])) | (there < limit[row])
+            turned = luck[here] + phase[row]
+            stays = (luck[here] < 0) | (turned - turned.floor() < share[row])
+            stays = stays | ((there >= spared_from[row]) & (there < spared_to[row]))
+            found = inside & ((stays & (when[row] < death[here])) | (row == here))
+            return found & ((column >= size) == (slot[row] > 0)) if dual else found
+
+        return seen
 
 
 @dataclass(frozen=True)
@@ -67,71 +101,16 @@ class Layer:
     keys: tuple[Angles, ...]
 
 
-def causal(ranges: Ranges) -> _Rule:
-    """Nothing is missing."""
-    own, limit = ranges.own, ranges.limit
-
-    def rule(batch: Any, head: Any, row: Tensor, column: Tensor) -> Tensor:
-        return ((column <= row) & (column >= own[row])) | (column < limit[row])
-
-    return rule
-
-
-def limited(sight: Visibility) -> _Rule:
-    """What is in sight at one layer."""
-    inside, size = causal(sight.ranges), len(sight.when)
-    when, death, luck, phase, share = sight.when, sight.death, sight.luck, sight.phase, sight.share
-    spared_from, spared_to, slot, dual = sight.spared_from, sight.spared_to, sight.slot, sight.dual
-
-    def rule(batch: Any, head: Any, row: Tensor, column: Tensor) -> Tensor:
-        here = torch.where(column >= size, column - size, column) if dual else column
-        turned = luck[here] + phase[row]
-        stays = (luck[here] < 0) | (turned - turned.floor() < share[row])
-        stays = stays | ((here >= spared_from[row]) & (here < spared_to[row]))
-        seen = inside(batch, head, row, here) & ((stays & (when[row] < death[here])) | (row == here))
-        return seen & ((column >= size) == (slot[row] > 0)) if dual else seen
-
-    return rule
-
-
-def dense_masks(rules: Sequence[_Rule], size: int, columns: Sequence[int], ranges: Sequence[Ranges]) -> list[Mask]:
-    """The masks written out, bool [size, columns] each; for tests and small batches on a CPU."""
-    masks: list[Mask] = []
-    for rule, count, range_ in zip(rules, columns, ranges, strict=True):
-        row, column = (torch.arange(n, device=range_.own.device) for n in (size, count))
-        seen = rule(0, 0, row[:, None], column[None, :])
-        masks.append(seen & (column[None, :] % size >= range_.first[:, None]))
+def dense_masks(sights: Sequence[Ranges | Visibility]) -> list[Tensor]:
+    """The masks written out, bool [N, N] or [N, 2 N] each; for tests and small batches on a CPU."""
+    masks = []
+    for sight in sights:
+        ranges = sight.ranges if isinstance(sight, Visibility) else sight
+        size = len(ranges.own)
+        row, column = (torch.arange(n, device=ranges.own.device) for n in (size, size * sight.copies))
+        seen = sight.rule()(0, 0, row[:, None], column[None, :])
+        masks.append(seen & (ranges.first[column % size][None, :] == ranges.first[:, None]))
     return masks
-
-
-def block_masks(rules: Sequence[_Rule], size: int, columns: Sequence[int], ranges: Sequence[Ranges]) -> list[Mask]:
-    """Masks for FlexAttention, one for each rule; those of equal `ranges` and columns share one table of blocks."""
-    made: dict[tuple[int, int], BlockMask] = {}
-    masks: list[Mask] = []
-    for rule, count, range_ in zip(rules, columns, ranges, strict=True):
-        key = id(range_), count
-        if key not in made:
-            tables = _blocks(range_, count // size)
-            made[key] = BlockMask.from_kv_blocks(*tables, BLOCK_SIZE=BLOCK, mask_mod=rule, seq_lengths=(size, count))
-        mask = copy(made[key])  # turning a table round, as backward passes need it, costs a millisecond
-        mask.mask_mod = rule
-        masks.append(mask)
-    return masks
-
-
-def _blocks(ranges: Ranges, copies: int) -> tuple[Tensor, Tensor]:
-    """Number and indices of the key blocks that each block of rows touches; with two copies, of both."""
-    size = len(ranges.own) // BLOCK
-    first = ranges.first.view(size, BLOCK)[:, 0] // BLOCK
-    own = ranges.own.view(size, BLOCK).amin(1) // BLOCK
-    limit = (ranges.limit.view(size, BLOCK).amax(1) + BLOCK - 1) // BLOCK
-    index = torch.arange(size, device=first.device)
-    row, column = index[:, None], index[None, :]
-    touched = ((column <= row) & (column >= own[:, None])) | (column < limit[:, None])
-    touched &= column >= first[:, None]
-    touched = touched.repeat(1, copies)
-    order = torch.argsort(touched.int(), dim=1, descending=True, stable=True).int()
-    return touched.sum(1).int()[None, None], order[None, None]
 
 
 def text_rotary(positions: Tensor, theta: float, sections: Sequence[int]) -> Angles:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from nano_omni.training.augment import RATE, Damage, SpeechBank, damage_audio, damage_video
 from nano_omni.training.batch import Batch
-from nano_omni.training.decoder import Angles, Layer, Mask, Ranges, Visibility, causal, decode, limited, text_rotary
+from nano_omni.training.decoder import Angles, Layer, Mask, Ranges, Visibility, decode, text_rotary
 from nano_omni.training.layout import AUDIO, VIDEO, Column
+from nano_omni.training.past import NEVER
 from nano_omni.training.sight import Look
 from nano_omni.training.targets import TOKENS_PER_SECOND
 from nano_omni.training.towers import audio_order, encode_audio, encode_video, merge_order, thinker_parts, vision_rotary
@@ -26,6 +27,8 @@ from pruner.families.mel import LEFT_CONTEXT, log_mel
 
 COLUMNS_OF_TOKENS = 6  # video tokens in a row of the picture
 _DECADES = 8.0
+Masks = Callable[[Sequence[Ranges | Visibility]], Sequence[Mask]]
+"""`decoder.dense_masks` or `blocks.block_masks`."""
 
 
 def compile_renderer(device: torch.device) -> None:
@@ -145,59 +148,67 @@ class Thinker(nn.Module):
         position, base = rows[:, Column.POSITION].long(), rows[:, Column.BASE].long()
         is_video, is_audio = kind == VIDEO, kind == AUDIO
         token = which_tokens(rows, features)
-        table = self.text.embed_tokens.weight
         video, audio = features.video.flatten(0, 1), features.audio.flatten(0, 1)
-        everything = torch.cat([table.to(video.dtype), video, audio.to(video.dtype)])
-        at_video = len(table) + source * features.video.shape[1] + token
-        index = torch.where(is_video, at_video, rows[:, Column.TEXT].long())
-        at_audio = len(table) + len(video) + source * features.audio.shape[1] + token
-        index = torch.where(is_audio, at_audio, index)
+        everything = torch.cat([video, audio.to(video.dtype)])
+        at_video = source * features.video.shape[1] + token
+        at_audio = len(video) + source * features.audio.shape[1] + token
+        # Text rows take one medium each, and then none of it: gradients of many rows for one are added one by one.
+        index = torch.arange(len(rows), device=rows.device) % len(everything)
+        index = torch.where(is_video, at_video, torch.where(is_audio, at_audio, index))
+        media = everything.index_select(0, index)
+        # Some words stand in thousands of rows, whose gradients a lookup adds up in float32.
+        words = functional.embedding(rows[:, Column.TEXT].long(), self.text.embed_tokens.weight).to(media.dtype)
+        embeds = torch.where((is_video | is_audio)[:, None], media, words)
         time = position + torch.where(is_audio, token, 0)
         row = torch.where(is_video, base + token // COLUMNS_OF_TOKENS, time)
         column = torch.where(is_video, base + token % COLUMNS_OF_TOKENS, time)
-        return everything.index_select(0, index), torch.stack([time, row, column])
+        return embeds, torch.stack([time, row, column])
 
     def angles(self, positions: Tensor) -> Angles:
         """Rotary embedding of position ids [3, N]."""
         return text_rotary(positions, self._rope["rope_theta"], self._rope["mrope_section"])
 
-    def whole(self, batch: Batch, features: Features, masks: Callable[..., list[Mask]]) -> Tensor:
+    def whole(self, batch: Batch, features: Features, masks: Masks) -> Tensor:
         """Hidden states [N, hidden] after the final norm, nothing missing."""
         embeds, positions = self.embed(batch.rows, features)
-        ranges, angles, size = ranges_of(batch), self.angles(positions), len(batch.rows)
-        (mask,) = masks([causal(ranges)], size, [size], [ranges])
+        angles = self.angles(positions)
+        (mask,) = masks([ranges_of(batch)])
         return decode(self.text, embeds, [Layer(mask, angles, (angles,))] * len(self.text.layers))
 
-    def pruned(self, batch: Batch, features: Features, masks: Callable[..., list[Mask]], fusion: int) -> Tensor:
-        """Hidden states [N, hidden] after the final norm, as a store and a schedule of drops leave them.
+    def pruned(self, batch: Batch, features: Features, masks: Masks, fusion: int) -> tuple[Tensor, Tensor]:
+        """Hidden states [N, hidden] after the final norm, as a store and a schedule of drops leave them, and where
+        each row of the batch stands in them: int64 [N].
 
         Args:
             batch: with its `sight`.
             features: of its media.
-            masks: `dense_masks` or `block_masks`.
+            masks: how attention is told who sees whom.
             fusion: layers that run as the stream flows.
         """
-        embeds, given = self.embed(batch.rows, features)
-        look, size, layers = batch.sight.look, len(batch.rows), len(self.text.layers)
+        layers = len(self.text.layers)
+        sights, order = visibility_of(batch, features, layers, fusion)
+        look = batch.sight.look.index_select(0, order)
+        embeds, given = self.embed(batch.rows.index_select(0, order), features)
         today = batch.sight.clock[look[:, Look.CLOCK].long() + given].long()
         before, now = self.angles(given), self.angles(today)
-        slot = look[:, Look.SLOT] > 0
-        looking = self.angles(torch.where(slot, today, given))
-        # The tables of blocks are shared by layers whose ranges are one object.
-        sights = visibility_of(batch, features, layers, fusion)
-        columns = [2 * size if sight.dual else size for sight in sights]
-        made = masks([limited(sight) for sight in sights], size, columns, [sight.ranges for sight in sights])
+        looking = self.angles(torch.where(look[:, Look.SLOT] > 0, today, given))
         shallow, deep = (looking, (before, now)), (now, (now,))
-        return decode(
-            self.text,
-            embeds,
-            [Layer(mask, *(shallow if sight.dual else deep)) for mask, sight in zip(made, sights, strict=True)],
-        )
+        made = zip(masks(sights), sights, strict=True)
+        hidden = decode(self.text, embeds, [Layer(mask, *(shallow if sight.dual else deep)) for mask, sight in made])
+        return hidden, torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
 
-    def logits(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        """Logits [labels, vocabulary] at the labelled tokens."""
+    def logits(self, hidden: Tensor, labels: Tensor, places: Tensor | None = None) -> Tensor:
+        """Logits [labels, vocabulary] at the labelled tokens; anything where no label is.
+
+        Args:
+            hidden: [N, hidden].
+            labels: int32 [labels, 2] of a batch, at most `N`.
+            places: where the batch's rows stand in `hidden`, if not in their order.
+        """
         head: Any = self.model.lm_head
-        found: Tensor = head(hidden[labels[:, 0].clamp_min(0).long()])
+        # Unused labels look at a row each: gradients of many labels for one row are added one by one.
+        index = torch.where(labels[:, 0] >= 0, labels[:, 0], torch.arange(len(labels), device=labels.device)).long()
+        found: Tensor = head(hidden.index_select(0, index if places is None else places[index]))
         return found
 
 
@@ -228,29 +239,42 @@ def covering(batch: Batch, features: Features) -> Tensor:
 
 
 @torch.no_grad()
-def visibility_of(batch: Batch, features: Features, layers: int, fusion: int) -> list[Visibility]:
-    """Who sees whom at each layer."""
+def visibility_of(batch: Batch, features: Features, layers: int, fusion: int) -> tuple[list[Visibility], Tensor]:
+    """Who sees whom at each layer, and the order in which the rows stand there: int64 [N].
+
+    What outlives its stream comes first, then what dies, then the questions: so whole blocks are out of sight.
+    """
     sight = batch.sight
-    look = [column.contiguous() for column in sight.look.unbind(1)]
+    look = list(sight.look.unbind(1))
     luck = torch.where(covering(batch, features), sight.luck * (1 - sight.salience), sight.luck)
     death = deaths_of(look[Look.BLOCK], look[Look.DEATH], luck)
-    fused = ranges_of(batch)
-    deep = Ranges(batch.first, look[Look.OWN_DEEP], fused.limit)
+    part = torch.where(look[Look.SLOT] > 0, 2, (death < int(NEVER)).int())
+    order = torch.argsort(batch.first * 4 + part, stable=True)
+    first, own, limit = batch.first, batch.rows[:, Column.OWN], batch.rows[:, Column.LIMIT]
+    moved = [values.index_select(0, order) for values in (first, own, look[Look.OWN_DEEP], limit)]
+    fused, deep = Ranges(moved[0], moved[1], moved[3]), Ranges(moved[0], moved[2], moved[3])
+    when, when_deep, spared_from, spared_to, slot = (
+        look[column].index_select(0, order)
+        for column in (Look.WHEN, Look.WHEN_DEEP, Look.SPARED_FROM, Look.SPARED_TO, Look.SLOT)
+    )
+    death, luck, phase = (values.index_select(0, order) for values in (death, luck, sight.phase))
+    shares = sight.shares.index_select(1, order)
     return [
         Visibility(
             ranges=fused if layer < fusion else deep,
-            when=look[Look.WHEN] if layer < fusion else look[Look.WHEN_DEEP],
+            place=order.int(),
+            when=when if layer < fusion else when_deep,
             death=death,
             luck=luck,
-            phase=sight.phase,
-            share=sight.shares[layer],
-            spared_from=look[Look.SPARED_FROM],
-            spared_to=look[Look.SPARED_TO],
-            slot=look[Look.SLOT],
+            phase=phase,
+            share=shares[layer],
+            spared_from=spared_from,
+            spared_to=spared_to,
+            slot=slot,
             dual=layer < fusion,
         )
         for layer in range(layers)
-    ]
+    ], order
 
 
 def deaths_of(block: Tensor, by_rank: Tensor, luck: Tensor) -> Tensor:

@@ -140,15 +140,24 @@ class LayoutBuilder:
             self.length -= len(self._chunks.pop())
 
     def finish(self) -> Layout:
-        """The layout so far."""
+        """The layout so far, its slots by how much of the trunk they see: neighbours then see the same blocks of it."""
+        rows = np.concatenate(self._chunks)
+        slots = sorted(self._slots, key=lambda slot: int(rows[slot[0], Column.LIMIT]))
+        parts, placed, at = [rows[: self.trunk_length]], [], self.trunk_length
+        for first, last, tag in slots:
+            part = rows[first:last]
+            part[:, Column.OWN] = at
+            parts.append(part)
+            placed.append((at, at + len(part), tag))
+            at += len(part)
         return Layout(
-            np.concatenate(self._chunks),
+            np.concatenate(parts),
             self._anchors,
             list(self._windows),
             self._trunk_windows,
             self.trunk_length,
             np.array(self._starts, dtype=np.int32),
-            list(self._slots),
+            placed,
         )
 
     def _build_trunk(self, turns: Sequence[Turn]) -> None:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from nano_omni.training.batch import Batch
-from nano_omni.training.plan import stage_at
 from nano_omni.training.tally import Tally
+from nano_omni.training.trainer import Stage
 
 COUNTED_EVERY = 10  # steps whose answers are counted
 
@@ -34,15 +34,15 @@ class Log:
     def __post_init__(self) -> None:
         self.last = self.clock()
 
-    def add(self, step: int, moment: float, batch: Batch, loss: Tensor, right: Tensor | None) -> None:
+    def add(self, step: int, moment: float, stage: Stage, batch: Batch, loss: Tensor, right: Tensor | None) -> None:
         """Note one step; nothing is fetched from the device until a line is due."""
         self.losses.append(loss)
         if right is not None and step % COUNTED_EVERY == 0:
             self.pending.append((batch, right))
         if step % self.every == 0:
-            self._write(step, moment)
+            self._write(step, moment, stage)
 
-    def _write(self, step: int, moment: float) -> None:
+    def _write(self, step: int, moment: float, stage: Stage) -> None:
         tally = Tally()
         for batch, right in self.pending:
             tally.add(batch, batch.labels.numpy(), right.cpu().numpy())
@@ -51,7 +51,7 @@ class Log:
         line = {
             "step": step,
             "progress": round(moment, 4),
-            "stage": stage_at(moment).name,
+            "stage": stage.name,
             "seconds": round(now - self.began, 1),
             "loss": round(torch.stack(self.losses).mean().item(), 4),
             "exact": round(good / max(count, 1), 4),

@@ -43,7 +43,7 @@ from nano_omni.training.exam import as_table, examine
 from nano_omni.training.forward import Media, compile_renderer, make_media, make_scene
 from nano_omni.training.log import Log
 from nano_omni.training.mix import pruned_streams, whole_streams
-from nano_omni.training.plan import rate_at, stage_at
+from nano_omni.training.plan import Plan
 from nano_omni.training.rows import Row, all_rows
 from nano_omni.training.stream import Stream
 from nano_omni.training.trainer import Rates, Stage, Trainer, load
@@ -90,6 +90,7 @@ class Run:
         self.trainer = Trainer(self.model, self.device, Rates(arguments.muon, arguments.adam), flex=cuda)
         self.moment = float(arguments.from_progress)
         self._resume_state()
+        self.plan = Plan(**{**json.loads(arguments.plan), "start": self.moment})
         self.trainer.share_weights()
         bank = torch.from_numpy(np.load(arguments.bank)).to(self.device) if arguments.bank else None
         self.bank = None if bank is None else SpeechBank(bank)
@@ -117,7 +118,7 @@ class Run:
     def train(self) -> None:
         """Train until the time is up, save, and sit the exam."""
         arguments, cuda = self.arguments, self.device.type == "cuda"
-        start, progress = self.moment, Value("d", self.moment)
+        plan, progress = self.plan, Value("d", self.moment)
         loader = DataLoader(
             self._stream(progress),
             batch_size=None,
@@ -131,7 +132,7 @@ class Run:
         begun = saved = self.clock()
         step, length = 0, 60 * arguments.minutes - (begun - self.began)
         while self.moment < 1.0 and step != (arguments.steps or -1):
-            stage = stage_at(self.moment)
+            stage = plan.stage_at(self.moment)
             if stage == Stage.PRUNED and not self.trainer.frozen:
                 self._save("whole")
                 self.trainer.freeze_towers()
@@ -142,11 +143,11 @@ class Run:
                 scene = make_scene(queue[0].to(self.device))
             batch = queue.popleft()
             here = batch.to(self.device)
-            loss, right = self.trainer.step(here, self._media(here, scene), rate_at(self.moment, start), stage)
+            loss, right = self.trainer.step(here, self._media(here, scene), plan.rate_at(self.moment), stage)
             step += 1
-            log.add(step, self.moment, batch, loss, right)
+            log.add(step, self.moment, stage, batch, loss, right)
             if step % self.every == 0:
-                self.moment = start + (1 - start) * self._agreed((self.clock() - begun) / length)
+                self.moment = plan.start + (1 - plan.start) * self._agreed((self.clock() - begun) / length)
                 progress.value = self.moment
             if self.clock() - saved > arguments.save_every:
                 self._save("latest", state=True)
@@ -158,8 +159,9 @@ class Run:
         changes = json.loads(self.arguments.mix)
         whole, pruned = (replace(mix, **changes) for mix in (whole_streams(), pruned_streams()))
         short = replace(whole, windows=((4, 1.0),), turns=(1.0,), slots_per_window=4.0)
-        seed = self.arguments.seed * 1_000 + self.rank
-        return Stream(self.chat, (short, whole, pruned), self.capacity, seed, self.trainer.depths, progress)
+        mixes = short, whole, pruned
+        seed, depths = self.arguments.seed, self.trainer.depths
+        return Stream(self.chat, mixes, self.plan, self.capacity, seed, self.rank, depths, progress)
 
     def _media(self, batch: Batch, scene: tuple[Tensor, Tensor]) -> Media:
         return make_media(batch, scene, self.damage, self.bank, self.dtype)
@@ -246,6 +248,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--resume", type=Path, help="checkpoint to start from instead of fresh weights")
     made.add_argument("--resume-state", type=Path, help="state.pt of an interrupted run: optimisers and progress")
     made.add_argument("--from-progress", type=float, default=0.0, help="where in the schedule to start, in [0, 1)")
+    made.add_argument("--plan", default="{}", help="JSON of the moments of Plan that differ")
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--steps", type=int, default=0, help="stop after so many steps, whatever the clock says")
     made.add_argument("--workers", type=int, default=12, help="loader processes for each GPU")

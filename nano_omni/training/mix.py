@@ -150,10 +150,14 @@ class StreamPlan:
     loss: Loss = field(default_factory=Loss)
 
 
-def draw_scripts(mix: Mix, windows: int, random: np.random.Generator) -> list[Script]:
-    """Scripts of one random length whose windows add up to at most `windows`."""
+def draw_length(mix: Mix, windows: int, random: np.random.Generator) -> int:
+    """A length of streams, in windows, of those that are at most `windows`."""
     lengths, shares = zip(*((n, share) for n, share in mix.windows if n <= windows), strict=True)
-    length = int(random.choice(lengths, p=np.array(shares) / sum(shares)))
+    return int(random.choice(lengths, p=np.array(shares) / sum(shares)))
+
+
+def draw_scripts(mix: Mix, windows: int, length: int, random: np.random.Generator) -> list[Script]:
+    """Scripts of `length` windows each, which add up to at most `windows`."""
     return [draw_script(mix, length, random) for _ in range(windows // length)]
 
 

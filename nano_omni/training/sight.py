@@ -40,10 +40,10 @@ class Sight:
     """Tables of a packed row of `N` tokens; indices are those of the row.
 
     Attributes:
-        look: int32 [N, Look.COUNT]. SLOT: 1 in questions' rows. OWN_DEEP: first visible token of the deep half. WHEN
-            and WHEN_DEEP: the row's time. SPARED_FROM, SPARED_TO: tokens that this row's drops spare. DEATH: by rank,
-            as `Past.deaths`. BLOCK: first row of the window a token belongs to; other rows' own index. CLOCK: where
-            the stream's clock begins in `clock`.
+        look: int32 [N, Look.COUNT]. SLOT: 1 in questions' rows and in padding. OWN_DEEP: first visible token of the
+            deep half. WHEN and WHEN_DEEP: the row's time. SPARED_FROM, SPARED_TO: tokens that this row's drops spare.
+            DEATH: by rank, as `Past.deaths`. BLOCK: first row of the window a token belongs to; other rows' own index.
+            CLOCK: where the stream's clock begins in `clock`.
         luck: float32 [N] in [0, 1): tokens with more are dropped first; -1 for text, which never is.
         phase: float32 [N]: turns the luck, so that every slot has another.
         salience: float32 [N] in [0, 1]: how much the luck of tokens that cover something is lowered.
@@ -82,7 +82,7 @@ class SightBuilder:
         index = np.arange(tokens, dtype=np.int32)
         for column in (Look.OWN_DEEP, Look.WHEN, Look.WHEN_DEEP, Look.BLOCK):
             self._look[:, column] = index
-        self._look[:, Look.DEATH] = NEVER
+        self._look[:, Look.DEATH], self._look[:, Look.SLOT] = NEVER, 1
         self._luck = random.random(tokens, dtype=np.float32)
         self._phase = np.zeros(tokens, dtype=np.float32)
         self._salience = np.zeros(tokens, dtype=np.float32)
@@ -96,7 +96,7 @@ class SightBuilder:
         end = start + used
         past = loss.left(trunk, self._random)
         look = self._look[start:end]
-        look[made.trunk :, Look.SLOT] = 1
+        look[: made.trunk, Look.SLOT] = 0
         look[:, Look.OWN_DEEP] = rows[:, Column.OWN] + start
         look[made.trunk :, Look.WHEN] = look[made.trunk :, Look.WHEN_DEEP] = rows[made.trunk :, Column.LIMIT] + start
         if loss.past == "stored":

@@ -14,8 +14,9 @@ from torch.nn import functional
 from transformers import AutoTokenizer, Qwen2_5OmniThinkerForConditionalGeneration
 
 from nano_omni.training.batch import Batch
-from nano_omni.training.decoder import block_masks, dense_masks
-from nano_omni.training.forward import Features, Media, Thinker
+from nano_omni.training.blocks import block_masks
+from nano_omni.training.decoder import dense_masks
+from nano_omni.training.forward import Features, Masks, Media, Thinker
 from nano_omni.training.heads import TowerHeads
 from nano_omni.training.muon import Muon, split_parameters
 from nano_omni.training.sight import Depths
@@ -51,7 +52,8 @@ class Trainer:
         self.thinker = Thinker(model).to(device)
         self.heads = TowerHeads(text.text_config.hidden_size).to(device)
         self.device, self.frozen = device, False
-        self._rates, self._masks = rates, block_masks if flex else dense_masks
+        self._rates = rates
+        self._masks: Masks = block_masks if flex else dense_masks
         self._optimise()
 
     def _optimise(self) -> None:
@@ -82,9 +84,9 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             features = self._encode(batch, media, stage)
             if stage == Stage.PRUNED:
-                hidden = self.thinker.pruned(batch, features, self._masks, self.depths.fusion)
-            else:
-                hidden = self.thinker.whole(batch, features, self._masks)
+                hidden, places = self.thinker.pruned(batch, features, self._masks, self.depths.fusion)
+                return self.thinker.logits(hidden, batch.labels, places).float(), features
+            hidden = self.thinker.whole(batch, features, self._masks)
             return self.thinker.logits(hidden, batch.labels).float(), features
 
     def _encode(self, batch: Batch, media: Media, stage: Stage) -> Features:
@@ -115,8 +117,8 @@ class Trainer:
             flat = torch.cat([gradient.flatten() for gradient in gradients])
             dist.all_reduce(flat)
             flat /= dist.get_world_size()
-            for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
-                gradient.copy_(mean.view_as(gradient))
+            parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+            torch._foreach_copy_(gradients, [mean.view_as(g) for g, mean in zip(gradients, parts, strict=True)])
         for group in self._adam.param_groups:
             group["lr"] = self._rates.adam * share
         torch.nn.utils.clip_grad_norm_(self._parameters, 2.0, foreach=True)

@@ -125,7 +125,8 @@ def test_every_slot_gets_the_logits_of_its_own_conversation(model: Any, tokens: 
             make_media(batch, make_scene(batch), CLEAN, None, torch.float32), batch.anchors, batch.compressed
         )
         packed = thinker.logits(thinker.whole(batch, features, dense_masks), batch.labels)
-        pruned = thinker.logits(thinker.pruned(batch, features, dense_masks, 2), batch.labels)
+        hidden, places = thinker.pruned(batch, features, dense_masks, 2)
+        pruned = thinker.logits(hidden, batch.labels, places)
     torch.testing.assert_close(pruned[batch.labels[:, 0] >= 0], packed[batch.labels[:, 0] >= 0])
     index = batch.labels[:, 0]
     assert len(batch.slots) == 2 * len(SLOT_CUTS)

@@ -11,12 +11,13 @@ import torch
 from nano_omni import NanoFacts, tokenizer
 from nano_omni.build import corpus
 from nano_omni.training.augment import CLEAN, Damage, SpeechBank, damage_audio, damage_video
+from nano_omni.training.blocks import BLOCK, block_masks
 from nano_omni.training.chat import Chat
-from nano_omni.training.decoder import BLOCK, Ranges, Visibility, _blocks, causal, dense_masks, limited
+from nano_omni.training.decoder import Ranges, Visibility, dense_masks
 from nano_omni.training.layout import AUDIO, VIDEO, Column, LayoutBuilder, StreamShape, Turn
 from nano_omni.training.mix import EVALUATION_SEEDS, Mix, draw_script, draw_stream, pruned_streams
 from nano_omni.training.muon import orthogonalise
-from nano_omni.training.plan import WHOLE_UNTIL, rate_at, stage_at
+from nano_omni.training.plan import Plan
 from nano_omni.training.rows import all_rows
 from nano_omni.training.targets import sound_targets, view_targets
 from nano_omni.training.trainer import Stage
@@ -56,22 +57,83 @@ def test_a_slot_can_be_taken_back(chat: Chat) -> None:
     assert before.slots == after.slots
 
 
-def test_blocks_of_attention_cover_all_that_is_visible() -> None:
+def _kinds(sight: Ranges | Visibility) -> torch.Tensor:
+    """What `block_masks` says of each pair of blocks, [rows, columns]: 0 left out, 1 partial, 2 full; the table of the
+    backward pass must say the same."""
+    (mask,) = block_masks([sight])
+    size = mask.kv_indices.shape[-2:]
+    forward, backward = torch.zeros(size, dtype=torch.long), torch.zeros(size, dtype=torch.long)
+    for value, counts, indices, turned in (
+        (1, mask.kv_num_blocks, mask.kv_indices, False), (2, mask.full_kv_num_blocks, mask.full_kv_indices, False),
+        (1, mask.q_num_blocks, mask.q_indices, True), (2, mask.full_q_num_blocks, mask.full_q_indices, True),
+    ):  # fmt: skip
+        assert counts is not None
+        assert indices is not None
+        table = backward.T if turned else forward
+        for at, (count, listed) in enumerate(zip(counts[0, 0].tolist(), indices[0, 0].tolist(), strict=True)):
+            assert listed[:count] == sorted(set(listed[:count]))
+            assert not table[at, listed[:count]].any()
+            table[at, listed[:count]] = value
+    assert forward.equal(backward)
+    return forward
+
+
+def _exact(sight: Ranges | Visibility) -> tuple[torch.Tensor, torch.Tensor]:
+    """Whether any row sees any column in each pair of blocks, and whether all see all."""
+    (mask,) = dense_masks([sight])
+    pairs = mask.view(len(mask) // BLOCK, BLOCK, -1, BLOCK)
+    return pairs.any(3).any(1), pairs.all(3).all(1)
+
+
+def test_blocks_of_attention_cover_all_that_is_visible_and_full_ones_are_full() -> None:
     random = np.random.default_rng(0)
-    size = 4 * BLOCK
     first = torch.tensor([0] * (3 * BLOCK) + [3 * BLOCK] * BLOCK)
     own = torch.tensor([0] * 200 + [200 + i // 20 * 20 for i in range(184)] + [3 * BLOCK] * BLOCK)
-    limit = torch.tensor([0] * 200 + random.integers(1, 200, 184).tolist() + [0] * BLOCK)
-    ranges = Ranges(first, own, limit)
-    (mask,) = dense_masks([causal(ranges)], size, [size], [ranges])
-    assert isinstance(mask, torch.Tensor)
-    needed = mask.view(4, BLOCK, 4, BLOCK).any(3).any(1)
-    for copies in (1, 2):
-        count, index = (table[0, 0] for table in _blocks(ranges, copies))
-        for row in range(4):
-            touched = set(index[row, : int(count[row])].tolist())
-            assert {int(block) + 4 * copy for block in needed[row].nonzero() for copy in range(copies)} <= touched
-        assert int(count[3]) == copies
+    limit = torch.tensor([0] * 200 + random.integers(130, 200, 184).tolist() + [0] * BLOCK)
+    sight = Ranges(first, own, limit)
+    kinds, (some, every) = _kinds(sight), _exact(sight)
+    assert (kinds > 0).equal(some), "bounds are exact where nothing is missing"
+    assert ((kinds == 2) & ~every).sum() == 0
+    assert kinds[2, 0] == 2
+    assert kinds[3].tolist() == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("dual", [False, True])
+def test_blocks_out_of_sight_are_left_out_wherever_rows_stand(dual: bool) -> None:
+    size, random = 7 * BLOCK, torch.Generator().manual_seed(1)
+    first, index = torch.zeros(size, dtype=torch.int32), torch.arange(size, dtype=torch.int32)
+    slot = (index >= 5 * BLOCK - 40).int()
+    trunk = int((slot == 0).sum())
+    dead = (torch.rand(size, generator=random) < 0.5) & (slot == 0) & (index > 20)
+    order = torch.argsort(dead.int() + 2 * slot, stable=True)
+    luck = torch.where(index < 20, -1.0, torch.rand(size, generator=random))
+    sight = Visibility(
+        ranges=Ranges(first, (index * slot)[order], (trunk * slot)[order]),
+        place=order.int(),
+        when=torch.full((size,), trunk, dtype=torch.int32),
+        death=torch.where(dead, 300, 2**30).int()[order],
+        luck=luck[order],
+        phase=torch.zeros(size),
+        share=torch.where(index < 2 * BLOCK, 0.5, 1.0)[order],
+        spared_from=first,
+        spared_to=first,
+        slot=slot[order],
+        dual=dual,
+    )
+    kinds, (some, every) = _kinds(sight), _exact(sight)
+    alive = int((~dead & (slot == 0)).sum())
+    gone = torch.zeros(7, dtype=torch.bool)
+    gone[-(-alive // BLOCK) : trunk // BLOCK] = True  # they hold only what died before anything looks
+    assert gone.any()
+    needed = some & ~gone[:, None]
+    assert (needed & (kinds == 0)).sum() == 0
+    assert (kinds[gone] == 0).all()
+    assert (kinds[:, :7][:, gone] == 0).all()
+    assert ((kinds == 2) & ~every).sum() == 0
+    assert (kinds == 2).any()
+    if dual:
+        assert (kinds[:2, 7:] == 0).all(), "the trunk looks at where things were"
+        assert (kinds[5:, :7] == 0).all(), "a question looks at where they are"
 
 
 def test_dropped_tokens_are_hidden_and_text_never_is() -> None:
@@ -82,6 +144,7 @@ def test_dropped_tokens_are_hidden_and_text_never_is() -> None:
     spared, died = (index >= 100) & (index < 110), (index % 10 == 5)
     seen = Visibility(
         ranges=Ranges(flat, flat, flat),
+        place=index,
         when=index,
         death=torch.where(died, 90, 10_000),
         luck=luck,
@@ -92,16 +155,14 @@ def test_dropped_tokens_are_hidden_and_text_never_is() -> None:
         slot=flat,
         dual=False,
     )
-    (mask,) = dense_masks([limited(seen)], size, [size], [seen.ranges])
-    assert isinstance(mask, torch.Tensor)
+    (mask,) = dense_masks([seen])
     expected = ((luck < 0.5) | spared) & ~died
     expected[-1] = True
     assert mask[-1].equal(expected)
     assert mask[89, 5]
     assert not mask[90, 5]
     twice = replace(seen, dual=True, slot=(index > 64).long())
-    (both,) = dense_masks([limited(twice)], size, [2 * size], [seen.ranges])
-    assert isinstance(both, torch.Tensor)
+    (both,) = dense_masks([twice])
     assert both[:65, :size].equal(mask[:65])
     assert both[65:, size:].equal(mask[65:])
     assert not both[:65, size:].any()
@@ -160,15 +221,24 @@ def test_targets_name_what_the_script_shows_and_sounds() -> None:
 
 
 def test_the_rate_warms_up_holds_and_falls_in_both_parts() -> None:
-    assert rate_at(0.0) == pytest.approx(0.1)
-    assert rate_at(0.2) == 1.0
-    assert rate_at(WHOLE_UNTIL - 1e-6) == pytest.approx(0.1, abs=1e-3)
-    assert rate_at(0.55) == pytest.approx(0.7)
-    assert rate_at(1.0) == pytest.approx(0.02)
-    assert rate_at(0.5, start=0.5) < rate_at(0.52, start=0.5)
-    assert [stage_at(moment) for moment in (0.0, 0.1, 0.44, 0.46, 1.0)] == [
+    plan = Plan()
+    assert plan.rate_at(0.0) == pytest.approx(0.1)
+    assert plan.rate_at(0.2) == 1.0
+    assert plan.rate_at(plan.whole - 1e-6) == pytest.approx(0.1, abs=1e-3)
+    assert plan.rate_at(0.55) == pytest.approx(0.7)
+    assert plan.rate_at(1.0) == pytest.approx(0.02)
+    late = replace(plan, start=0.5)
+    assert late.rate_at(0.5) == pytest.approx(0.07)
+    assert late.rate_at(0.52) == pytest.approx(0.7)
+    assert [plan.stage_at(moment) for moment in (0.0, 0.1, 0.44, 0.46, 1.0)] == [
         Stage.TOWERS, Stage.WHOLE, Stage.WHOLE, Stage.PRUNED, Stage.PRUNED,
     ]  # fmt: skip
+    again = Plan(towers=0.0, short=0.0, fall=0.3, whole=0.5)
+    assert [again.stage_at(moment) for moment in (0.0, 0.5)] == [Stage.WHOLE, Stage.PRUNED]
+    with pytest.raises(ValueError, match="must rise"):
+        Plan(whole=0.2)
+    with pytest.raises(ValueError, match="start"):
+        Plan(start=1.0)
 
 
 def test_needles_are_asked_about_and_evidence_is_named() -> None:

@@ -15,8 +15,9 @@ from nano_omni import FACTS_FILE, NanoFacts, tokenizer
 from nano_omni.build import corpus, initialise, make_config, save
 from nano_omni.training.augment import CLEAN
 from nano_omni.training.batch import Batch, Batcher, Capacity
+from nano_omni.training.blocks import block_masks
 from nano_omni.training.chat import Chat
-from nano_omni.training.decoder import block_masks, dense_masks
+from nano_omni.training.decoder import dense_masks
 from nano_omni.training.forward import Thinker, deaths_of, make_media, make_scene
 from nano_omni.training.layout import Column, LayoutBuilder, StreamShape
 from nano_omni.training.mix import Asked, Loss, Mix, StreamPlan
@@ -131,8 +132,8 @@ def test_what_training_sees_of_a_full_store_is_what_the_store_holds(
     with torch.no_grad():
         media = make_media(batch, make_scene(batch), CLEAN, None, torch.float32)
         features = thinker.encode(media, batch.anchors, batch.compressed)
-        hidden = thinker.pruned(batch, features, dense_masks, 2)
-        (mine, *_) = thinker.logits(hidden, batch.labels)
+        hidden, places = thinker.pruned(batch, features, dense_masks, 2)
+        (mine, *_) = thinker.logits(hidden, batch.labels, places)
         whole = thinker.logits(thinker.whole(batch, features, dense_masks), batch.labels)[0]
     torch.testing.assert_close(mine, watched.logits, atol=2e-4, rtol=2e-4)
     assert (whole - watched.logits).abs().max() > 0.01, "a full store must make a difference"
@@ -201,13 +202,18 @@ def test_blocks_and_dense_masks_give_the_same_states(chat: Chat, checkpoint: Pat
     plan = StreamPlan(make_script(3, 8), StreamShape(16), (Asked(7, "Is it?", "yes.", "x"),), asked, loss)
     batch = Batcher(chat, Mix(), Capacity(16, 8, 4, 6 * 128, 64, 2048), 0, Depths(4, 2)).assemble([plan])
     media = make_media(batch, make_scene(batch), CLEAN, None, torch.float32)
+    labelled = batch.labels[batch.labels[:, 0] >= 0, 0].long()
     with torch.no_grad():
         features = thinker.encode(media, batch.anchors, batch.compressed)
-        dense, blocks = (thinker.pruned(batch, features, masks, 2) for masks in (dense_masks, block_masks))
+        dense, blocks = (
+            hidden[places[labelled]]
+            for hidden, places in (thinker.pruned(batch, features, masks, 2) for masks in (dense_masks, block_masks))
+        )
         whole = thinker.whole(batch, features, dense_masks), thinker.whole(batch, features, block_masks)
+    assert len(labelled) > 4
     torch.testing.assert_close(blocks, dense, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(whole[1], whole[0], atol=1e-5, rtol=1e-4)
-    assert (whole[0] - dense).abs().max() > 0.01
+    assert (whole[0][labelled] - dense).abs().max() > 0.01
 
 
 def test_facts_say_how_many_positions_were_trained(checkpoint: Path) -> None:
