@@ -16,7 +16,7 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-PART_BYTES = 16_000_000
+PART_BYTES = 16_700_000
 LIST = "parts.json"
 
 

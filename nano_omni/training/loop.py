@@ -4,7 +4,7 @@
 
 The schedule follows the clock, so that a run always ends with its learning rate decayed:
 
-1. the towers alone, under throw-away heads that ask every token what itself covers;
+1. the towers alone, under throw-away heads that ask every token what itself covers (`--plan` may leave this out);
 2. everything, on streams of which nothing is missing: short ones, then all lengths. Ends in the checkpoint `whole`,
    which has never seen a token dropped;
 3. the decoder alone, on what policies and full stores leave of streams, while the towers stay as they are: an encoder
@@ -47,6 +47,7 @@ from nano_omni.training.plan import Plan
 from nano_omni.training.rows import Row, all_rows
 from nano_omni.training.stream import Stream
 from nano_omni.training.trainer import Rates, Stage, Trainer, load
+from nano_omni.training.watch import Watch
 
 CLOCK_EVERY = 10  # steps; the processes agree on the time
 RECOMPILATIONS = 32  # of one function: three stages, with and without gradients, windows and whole pictures
@@ -129,6 +130,7 @@ class Run:
         batches, queue = iter(loader), deque[Batch]()
         self._warm_up(next(batches)[0].to(self.device))
         log = Log(arguments.out / f"train{self.rank}.log", arguments.log_every, self.began, clock=self.clock)
+        watch = Watch(arguments.out, 0 if self.rank else arguments.profile_after)
         begun = saved = self.clock()
         step, length = 0, 60 * arguments.minutes - (begun - self.began)
         while self.moment < 1.0 and step != (arguments.steps or -1):
@@ -136,6 +138,7 @@ class Run:
             if stage == Stage.PRUNED and not self.trainer.frozen:
                 self._save("whole")
                 self.trainer.freeze_towers()
+            watch.before(stage)
             if not queue:
                 asked = self.clock()
                 queue.extend(next(batches))
@@ -170,7 +173,7 @@ class Run:
         """All kinds of step at a rate of zero, which compiles them before the schedule's clock starts."""
         media = self._media(batch, make_scene(batch))
         for stage in Stage:
-            if stage == Stage.PRUNED or not self.trainer.frozen:
+            if stage >= self.plan.stage_at(self.moment):
                 self.trainer.step(batch, media, 0.0, stage)
         if self.device.type == "cuda":
             torch.cuda.synchronize()
@@ -258,6 +261,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--capacity", default="{}", help="JSON of the fields of Capacity that differ")
     made.add_argument("--exam-batches", type=int, default=0, help="batches a row of the evaluation after training")
     made.add_argument("--exam-only", action="store_true", help="sit the exam with the weights of --resume")
+    made.add_argument("--profile-after", type=int, default=0, help="profile two steps after so many of each stage")
     made.add_argument("--log-every", type=int, default=50)
     made.add_argument("--save-every", type=float, default=110.0, help="seconds between checkpoints")
     made.add_argument("--tiny", action="store_true", help="the four-layer model, for a smoke run on a CPU")

@@ -40,9 +40,7 @@ class Plan:
     def __post_init__(self) -> None:
         moments = (0.0, self.towers, self.short, self.fall, self.whole, self.fall_again, 1.0)
         if not (moments == tuple(sorted(moments)) and self.fall < self.whole and self.fall_again < 1.0):
-            raise ValueError(
-                f"plan: its moments must rise from towers to fall_again within [0, 1], got {moments[1:-1]}"
-            )
+            raise ValueError(f"plan: moments must rise from towers to fall_again within [0, 1], got {moments[1:-1]}")
         if not 0.0 <= self.start < 1.0:
             raise ValueError(f"plan: start must lie in [0, 1), got {self.start}")
 

@@ -16,6 +16,7 @@ from nano_omni.training.carry import main as carry
 from nano_omni.training.carry import pack, unpack
 from nano_omni.training.loop import Run, parser
 from nano_omni.training.rows import all_rows
+from nano_omni.training.trainer import Stage
 
 SMALL = {"seconds": 16, "long_windows": 8, "short_windows": 16, "tokens": 1536, "labels": 512, "ids": 4096}
 LENGTHS = {"windows": [[4, 0.5], [8, 0.5]], "fewest_slots": 3, "slots_per_window": 0.5}
@@ -45,7 +46,7 @@ def weights(directory: Path) -> dict[str, torch.Tensor]:
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a run of ten steps or so through all stages."""
     path = tmp_path_factory.mktemp("run")
-    Run(arguments(path, seed="3"), ticking(2.0), every=2).train()
+    Run(arguments(path, seed="3", **{"profile-after": "1"}), ticking(2.0), every=2).train()
     return path
 
 
@@ -56,6 +57,7 @@ def test_a_run_goes_through_all_stages_and_leaves_what_it_promises(out: Path) ->
     assert {line["stage"] for line in lines} == {"TOWERS", "WHOLE", "PRUNED"}
     assert all(line["loss"] == line["loss"] for line in lines)
     assert {path.name for path in out.iterdir()} >= {"start", "whole", "final", "state.pt", "train0.log"}
+    assert all("mm" in (out / f"profile-{stage.name}.txt").read_text() for stage in (Stage.WHOLE, Stage.PRUNED))
     known = facts(out / "final")
     assert (known.max_windows_trained, known.position_limit, known.fusion_depth) == (64, 3600, 2)
 
@@ -72,6 +74,21 @@ def test_the_towers_stay_what_they_were_when_nothing_had_ever_been_dropped(out: 
     assert any("layers.0" in name for name in moved)
     assert any("visual." in name for name in learnt)
     assert any("audio_tower." in name for name in learnt)
+
+
+@pytest.mark.default
+def test_weights_that_were_trained_are_trained_on_without_the_towers_alone(out: Path, tmp_path: Path) -> None:
+    plan = json.dumps({"towers": 0.0, "short": 0.0, "fall": 0.3, "whole": 0.5})
+    run = Run(arguments(tmp_path, resume=str(out / "whole"), plan=plan), ticking(5.0), every=1)
+    assert not run.trainer.frozen
+    run.train()
+    lines = [json.loads(line) for line in (tmp_path / "train0.log").read_text().splitlines()]
+    assert lines[0]["stage"] == "WHOLE"
+    before, whole, final = (weights(path) for path in (out / "whole", tmp_path / "whole", tmp_path / "final"))
+    towers = [name for name in before if "visual." in name or "audio_tower." in name]
+    assert any(not whole[name].equal(before[name]) for name in towers)
+    assert all(final[name].equal(whole[name]) for name in towers)
+    assert not all(final[name].equal(whole[name]) for name in final)
 
 
 @pytest.mark.default
