@@ -13,6 +13,7 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,13 @@ class _Entry:
     """A tensor as a file's header describes it."""
 
     file: Path
-    numbers: int
+    shape: tuple[int, ...]
     floating: bool
+
+    @property
+    def numbers(self) -> int:
+        """How many there are in it."""
+        return prod(self.shape)
 
 
 class LazyTensor:
@@ -101,6 +107,11 @@ class Checkpoint:
     def parameters(self) -> int:
         """Numbers in the thinker's tensors."""
         return sum(entry.numbers for entry in self._entries.values())
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the thinker's tensors by the names they have in the files."""
+        return {name: entry.shape for name, entry in self._entries.items()}
 
     def nbytes(self, dtype: torch.dtype) -> int:
         """Memory that the thinker takes with its floating-point numbers as `dtype`."""
@@ -213,7 +224,4 @@ def _header(file: Path) -> dict[str, _Entry]:
 
 
 def _entry(file: Path, described: Mapping[str, Any]) -> _Entry:
-    numbers = 1
-    for side in described["shape"]:
-        numbers *= int(side)
-    return _Entry(file, numbers, described["dtype"] in _FLOATS)
+    return _Entry(file, tuple(int(side) for side in described["shape"]), described["dtype"] in _FLOATS)

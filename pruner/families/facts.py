@@ -111,6 +111,8 @@ def read_facts(
         deepstack = family.deepstack(thinker["vision_config"])
     except KeyError as error:
         raise WeightsError(directory / "config.json", f"lacks {error}", "fetch the model again") from error
+    except (TypeError, ValueError) as error:
+        raise WeightsError(directory / "config.json", f"makes no sense ({error})", "fetch the model again") from error
     window = int(ours.get("window_seconds", thinker.get("seconds_per_chunk", 2)))
     pixels = family.token_pixels
     rows, columns = _grid(ours.get("frame_size"), frame_size, frame_tokens, pixels)

@@ -1,4 +1,4 @@
-"""Memory that a device still has."""
+"""Devices: which can be used, and the memory that they still have."""
 
 from __future__ import annotations
 
@@ -6,11 +6,30 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["available_bytes"]
+from pruner.errors import InputError
+
+__all__ = ["available_bytes", "usable_device"]
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 _UNKNOWN = 1 << 62  # where nothing says, nothing is refused
+
+
+def usable_device(device: str | torch.device) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        InputError: torch knows none, or it is a GPU that this process cannot use.
+    """
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise InputError("device", f"is {device!r}, which torch does not know", "name cpu, cuda or cuda:N") from error
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if found.type == "cuda" and (found.index or 0) >= there:
+        remedy = "name another, or see that driver and torch fit together"
+        raise InputError("device", f"is {found}, but {there} GPUs can be used", remedy)
+    return found
 
 
 def available_bytes(device: torch.device, *, meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:

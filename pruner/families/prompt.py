@@ -82,5 +82,5 @@ class Prompt:
     def _special(self, name: str) -> int:
         found = self._tokenizer.convert_tokens_to_ids(name)
         if found is None or found == self._tokenizer.unk_token_id:
-            raise WeightsError(self.path, f"the tokenizer has no {name}", "use the tokenizer the model came with")
+            raise WeightsError(self.path, f"has a tokenizer without {name}", "use the tokenizer the model came with")
         return int(found)

@@ -16,7 +16,7 @@ from pruner.families.prompt import Brackets
 from pruner.families.stack import TextStack
 from pruner.families.vision import VisionTower
 
-__all__ = ["QWEN2_5_OMNI", "part", "text_stack"]
+__all__ = ["QWEN2_5_OMNI", "check_attention", "part", "text_stack"]
 
 _SYSTEM = (
     "You are Qwen, a virtual human developed by the Qwen Team, Alibaba Group, capable of perceiving auditory and "
@@ -29,12 +29,21 @@ def part(thinker: Any, name: str) -> Any:
     return getattr(thinker.model, name) if hasattr(thinker.model, name) else getattr(thinker, name)
 
 
-def text_stack(thinker: Any, *, own: bool, interleaved: bool = False) -> TextStack:
-    """The decoder of a thinker in either layout; `own` and `interleaved` as in `TextStack`."""
-    config = thinker.config.text_config
+def check_attention(config: Any) -> None:
+    """Refuses a decoder, by its `text_config`, whose attention `TextStack` would compute wrongly.
+
+    Raises:
+        UnsupportedModelError: it has a sliding window, or rotary angles that are scaled.
+    """
     if getattr(config, "use_sliding_window", False) or config.rope_parameters.get("rope_type", "default") != "default":
         known = ("full attention with plain rotary angles",)
         raise UnsupportedModelError(f"{config.model_type} with sliding window or scaled rotary angles", known)
+
+
+def text_stack(thinker: Any, *, own: bool, interleaved: bool = False) -> TextStack:
+    """The decoder of a thinker in either layout; `own` and `interleaved` as in `TextStack`."""
+    config = thinker.config.text_config
+    check_attention(config)
     text = getattr(thinker.model, "language_model", thinker.model)
     return TextStack(text, thinker.lm_head, config, own=own, interleaved=interleaved)
 

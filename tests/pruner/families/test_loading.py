@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -148,10 +149,86 @@ def test_a_shard_that_was_not_fetched_to_its_end(whole: Path, length: int, probl
     assert caught.value.path == shard
 
 
-def test_a_tensor_of_another_shape(whole: Path) -> None:
-    _edit(whole / "config.json", lambda config: config["thinker_config"]["text_config"].update(intermediate_size=64))
-    with pytest.raises(WeightsError, match=r"mismatch"):
+def _text(**settings: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda config: config["thinker_config"]["text_config"].update(settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (_text(intermediate_size=64), r"holds layers\.0\.mlp\.down_proj\.weight with shape \[32, 48\], .* \[32, 64\]"),
+        (
+            _text(num_hidden_layers=8, layer_types=None),
+            r"lacks weights .* such as layers\.6\..*: [\d,]+ numbers of [\d,]+;",
+        ),
+        (_text(num_hidden_layers="many"), r"config\.json: makes no sense"),
+        (_text(num_hidden_layers=8), r"config\.json that transformers refuses \(.*layer_types"),
+        (lambda config: config["thinker_config"].pop("vision_config"), r"config\.json: lacks 'vision_config'"),
+        (lambda config: config["thinker_config"].pop("audio_config"), r"holds audio_tower\..* with shape"),
+    ],
+)
+def test_weights_that_their_configuration_does_not_describe(
+    change: Callable[[dict[str, Any]], Any], problem: str, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "safe_open", None)  # nothing is read
+    _edit(whole / "config.json", change)
+    with pytest.raises(WeightsError, match=re.compile(problem, re.DOTALL)):
         OmniModel.load(whole)
+
+
+def test_a_shard_that_nothing_says_is_missing(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "safe_open", None)
+    (whole / INDEX).unlink()
+    (whole / "model-00001-of-00003.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"lacks weights that its config\.json describes"):
+        OmniModel.load(whole)
+
+
+def test_experts_are_counted_however_they_are_stored(tiny3_directory: Path, tmp_path: Path) -> None:
+    directory = _publish(tiny3_directory, tmp_path / "whole", *TYPES["tiny3_directory"])
+    shard = directory / "model-00001-of-00003.safetensors"
+    with safe_open(shard, framework="pt") as file:
+        kept = {name: file.get_tensor(name) for name in file.keys() if ".experts.3." not in name}  # noqa: SIM118
+    assert OmniModel.load(directory).facts.layers == 6
+    save_file(kept, shard, metadata={"format": "pt"})
+    (directory / INDEX).unlink()
+    with pytest.raises(WeightsError, match=r"lacks weights that its config\.json describes: [\d,]+ numbers of"):
+        OmniModel.load(directory)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"use_sliding_window": True}, {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}}],
+)
+def test_attention_that_would_be_computed_wrongly(
+    change: dict[str, Any], whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "safe_open", None)
+    _edit(whole / "config.json", _text(**change))
+    with pytest.raises(UnsupportedModelError, match="sliding window or scaled rotary angles"):
+        OmniModel.load(whole)
+
+
+def test_generation_settings_that_cannot_be_read(whole: Path) -> None:
+    (whole / "generation_config.json").write_text("{", encoding="utf-8")
+    with pytest.raises(WeightsError, match="cannot be read") as caught:
+        OmniModel.load(whole)
+    assert caught.value.path.name == "generation_config.json"
+
+
+@pytest.mark.parametrize(
+    ("where", "field"),
+    [
+        ({"device": "cuda:99"}, "device"),
+        ({"device": "gpu"}, "device"),
+        ({"dtype": torch.int8}, "dtype"),
+        ({"dtype": "float32"}, "dtype"),
+    ],
+)
+def test_a_place_where_no_weights_can_lie(where: dict[str, Any], field: str, whole: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        OmniModel.load(whole, **where)
+    assert caught.value.field == field
 
 
 def test_other_formats_and_talkers(tiny_directory: Path, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ class _Words:
 
 
 def test_a_tokenizer_without_qwens_tokens_is_refused() -> None:
-    with pytest.raises(WeightsError, match=r"the tokenizer has no <\|im_end\|>"):
+    with pytest.raises(WeightsError, match=r"has a tokenizer without <\|im_end\|>"):
         Prompt(
             _Words(), "somewhere", Brackets(("<|vision_bos|>", "<|vision_eos|>"), ("<|audio_bos|>", "<|audio_eos|>"))
         )

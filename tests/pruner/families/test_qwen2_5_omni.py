@@ -85,7 +85,10 @@ def test_weights_that_lack_a_tensor_are_not_replaced_by_random_ones(tiny_directo
     shutil.copytree(tiny_directory, directory)
     weights = next(directory.glob("*.safetensors"))
     tensors = load_file(weights)
-    del tensors[next(name for name in tensors if name.endswith("q_proj.weight"))]
+    gone = tensors.pop(next(name for name in tensors if name.endswith("q_proj.weight")))
     save_file(tensors, weights, metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=r"lacks weights .* such as .*q_proj\.weight"):
+        OmniModel.load(directory)
+    save_file(tensors | {"of_another_name": gone}, weights, metadata={"format": "pt"})
     with pytest.raises(WeightsError, match="1 tensors are missing"):
         OmniModel.load(directory)
