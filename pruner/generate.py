@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pruner.errors import InputError
 from pruner.families.facts import family_of
 from pruner.families.omni import FAMILIES
 from pruner.oneshot import Decoding, Prompted, selected
@@ -27,8 +28,9 @@ from pruner.transfer import Fetched, upload
 
 __all__ = ["Streamer", "generate"]
 
-DEFAULT_TOKENS = 256
-"""Bound of an answer where neither the caller nor the model's generation configuration sets one."""
+DEFAULT_TOKENS = 1024
+"""Bound of an answer where neither the caller nor the model's generation configuration sets one: that of transformers'
+whole models."""
 
 
 class Streamer(Protocol):
@@ -54,7 +56,7 @@ def generate(
     max_new_tokens: int | None = None,
     streamer: Streamer | None = None,
 ) -> Tensor:
-    """Answers one prompt with fewer audiovisual tokens, greedily.
+    """Answers one prompt with fewer audiovisual tokens, greedily, up to the id that ends a turn.
 
     Args:
         model: a thinker of Qwen2.5-Omni or Qwen3-Omni (`Qwen2_5OmniThinkerForConditionalGeneration`,
@@ -72,18 +74,23 @@ def generate(
         int64 [1, n + m], the prompt's ids and those of the answer, the one that ends it included.
 
     Raises:
-        InputError: several prompts, inputs that do not fit together, or no such `question_audio` after the scene.
+        InputError: several prompts, inputs that do not fit together, no such `question_audio` after the scene, a
+            retention above 1, or no token to generate.
         ScheduleError: a retention that cannot be reached; says what can.
         UnsupportedModelError: another family.
     """
+    if retention > 1:
+        raise InputError("retention", f"is {retention}, of 1", "keep at most everything")
+    if max_new_tokens is not None and max_new_tokens < 1:
+        raise InputError("max_new_tokens", f"is {max_new_tokens}", "ask for a token at least")
     thinker = getattr(model, "thinker", model)
     family = family_of(str(getattr(thinker.config, "model_type", None)), FAMILIES)
+    limit = max_new_tokens or getattr(thinker.generation_config, "max_new_tokens", None) or DEFAULT_TOKENS
     clip = read_clip(family, thinker, inputs, question_audio=question_audio)
     stack = family.stack(thinker, False)
     method = _policy(policy, retention, stack.layers)
     prompted = _select(clip, method)
     pruner = method.prune(prompted.asked(stack.layers))
-    limit = max_new_tokens or getattr(thinker.generation_config, "max_new_tokens", None) or DEFAULT_TOKENS
     new: list[Tensor] = []
     if streamer is not None:
         streamer.put(clip.ids[None].cpu())

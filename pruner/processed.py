@@ -91,7 +91,8 @@ def read_clip(family: Family, thinker: Any, inputs: Mapping[str, Any], *, questi
         if media[spoken.rows[0] :].any():
             raise InputError("question_audio", "comes before the end of the scene", "put the question last")
         around = {int(numbers[spoken.rows[0] - 1]), *numbers[spoken.rows[-1] + 1 :][:1].tolist()}
-    tail, question, stop = _asking(thinker, numbers, media, around)
+    stop = _ends(family, thinker)
+    tail, question = _asking(config, numbers, media, around, stop)
     return Clip(
         ids=row,
         embeddings=embeddings,
@@ -178,16 +179,25 @@ def _positions(thinker: Any, inputs: Mapping[str, Any], videos: Sequence[Track],
     return positions
 
 
-def _asking(thinker: Any, ids: Rows, media: npt.NDArray[np.bool_], around: set[int]) -> tuple[int, int, frozenset[int]]:
-    """Rows of question and header, rows of the question alone, and the ids that end an answer.
+def _ends(family: Family, thinker: Any) -> frozenset[int]:
+    """The ids that end an answer. Published thinkers name them in different places, some in none."""
+    config = thinker.config
+    for where in (thinker.generation_config, config, config.text_config):
+        ends = getattr(where, "eos_token_id", None)
+        if ends is not None:
+            return frozenset([ends] if isinstance(ends, int) else ends)
+    return frozenset([family.end])
+
+
+def _asking(
+    config: Any, ids: Rows, media: npt.NDArray[np.bool_], around: set[int], stop: frozenset[int]
+) -> tuple[int, int]:
+    """Rows of question and header, and rows of the question alone.
 
     What asks begins after the scene's last row and ends before the header: words, speech, or both, without the tokens
     that open and close media at its ends (see `pruner.question`): those that the model's configuration names, and those
     `around` the speech.
     """
-    config = thinker.config
-    ends = getattr(thinker.generation_config, "eos_token_id", None) or config.text_config.eos_token_id
-    stop = frozenset([ends] if isinstance(ends, int) else ends or [])
     ends_of = [f"{kind}_{end}_token_id" for kind in ("audio", "vision") for end in ("start", "end")]
     brackets = around | {getattr(config, name, None) for name in ends_of}
     start = int(np.flatnonzero(media)[-1]) + 1 if media.any() else 0
@@ -198,4 +208,4 @@ def _asking(thinker: Any, ids: Rows, media: npt.NDArray[np.bool_], around: set[i
     question = int(header[-1]) if len(header) and header[-1] else len(tail)
     while question > 1 and tail[question - 1] in brackets:
         question -= 1
-    return len(tail), question, stop
+    return len(tail), question

@@ -72,6 +72,7 @@ class Family:
         shared_wrappers: see `ModelFacts`.
         brackets: special tokens around media.
         system: default system prompt.
+        end: `<|im_end|>` in the published vocabulary, which ends an answer where a model's configuration does not say.
         deepstack: number of deepstack layers, from the vision encoder's configuration.
         stack: the decoder of a thinker; `own` as in `TextStack`.
         vision: the vision encoder of a thinker for `rows` x `columns` tokens.
@@ -85,6 +86,7 @@ class Family:
     shared_wrappers: bool
     brackets: Brackets
     system: str
+    end: int
     deepstack: Callable[[Mapping[str, Any]], int]
     stack: Callable[[Any, bool], TextStack]
     vision: Callable[[Any, int, int], Vision]

@@ -56,6 +56,7 @@ QWEN2_5_OMNI = Family(
     shared_wrappers=True,
     brackets=Brackets(video=("<|vision_bos|>", "<|vision_eos|>"), audio=("<|audio_bos|>", "<|audio_eos|>")),
     system=_SYSTEM,
+    end=151_645,
     deepstack=lambda vision: 0,
     stack=lambda thinker, own: text_stack(thinker, own=own),
     vision=lambda thinker, rows, columns: VisionTower(part(thinker, "visual"), rows, columns),

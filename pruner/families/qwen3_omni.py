@@ -28,6 +28,7 @@ QWEN3_OMNI = Family(
     shared_wrappers=False,
     brackets=Brackets(video=("<|vision_start|>", "<|vision_end|>"), audio=("<|audio_start|>", "<|audio_end|>")),
     system="You are a helpful assistant.",
+    end=151_645,
     deepstack=lambda vision: len(vision["deepstack_visual_indexes"]),
     stack=lambda thinker, own: text_stack(thinker, own=own, interleaved=True),
     vision=lambda thinker, rows, columns: VisionTower3(part(thinker, "visual"), rows, columns),

@@ -226,6 +226,28 @@ def test_the_model_is_left_as_it_was(thinker: Any) -> None:
     assert before == {name: weight.data_ptr() for name, weight in thinker.named_parameters()}
 
 
+@pytest.mark.parametrize(("named", "stop"), [(2, {2}), ([2, 5], {2, 5}), (None, {151_645})])
+def test_an_answer_ends_where_the_thinker_says_in_its_configuration_alone(
+    named: int | list[int] | None, stop: set[int], thinker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family, inputs = family_of(thinker.config.model_type, FAMILIES), _inputs(thinker)
+    usual = read_clip(family, thinker, inputs)
+    # as Qwen publishes it: neither in its generation_config.json nor among the decoder's settings
+    monkeypatch.setattr(thinker.generation_config, "eos_token_id", None)
+    monkeypatch.setattr(thinker.config.text_config, "eos_token_id", None)
+    monkeypatch.setattr(thinker.config, "eos_token_id", named, raising=False)
+    clip = read_clip(family, thinker, inputs)
+    assert clip.stop == stop
+    if named:
+        assert (clip.tail, clip.question) == (usual.tail, usual.question) == (7, 3)
+
+
+def test_nothing_to_prune(thinker: Any) -> None:
+    inputs = {"input_ids": torch.tensor([[1, 30, 40, 41, 2, 30, 1, 31]])}
+    theirs = thinker.generate(**inputs, max_new_tokens=6, do_sample=False)
+    assert torch.equal(pruner.generate(thinker, inputs, retention=0.3, max_new_tokens=6), theirs)
+
+
 def test_inputs_that_cannot_be_used(thinker: Any) -> None:
     inputs = _inputs(thinker)
     with pytest.raises(InputError, match="2 prompts"):
@@ -235,5 +257,9 @@ def test_inputs_that_cannot_be_used(thinker: Any) -> None:
         pruner.generate(thinker, fewer)
     with pytest.raises(ScheduleError, match="reachable"):
         pruner.generate(thinker, inputs, retention=0.01)
+    with pytest.raises(InputError, match=r"retention: is 1\.5"):
+        pruner.generate(thinker, inputs, retention=1.5)
+    with pytest.raises(InputError, match="max_new_tokens: is 0"):
+        pruner.generate(thinker, inputs, max_new_tokens=0)
     with pytest.raises(UnsupportedModelError):
         pruner.generate(SimpleNamespace(config=SimpleNamespace(model_type="bert")), inputs)
