@@ -117,10 +117,9 @@ def text_rotary(positions: Tensor, theta: float, sections: Sequence[int]) -> Ang
     """Cosine and sine of the three-axis rotary embedding, float32 [N, 2 * sum(sections)], for `positions` [3, N]."""
     half = sum(sections)
     rates = theta ** -(torch.arange(half, device=positions.device, dtype=torch.float32) / half)
-    axes = torch.repeat_interleave(
-        torch.arange(3, device=positions.device), torch.tensor(sections, device=positions.device), output_size=half
-    )
-    angles = positions.float()[axes].T * rates
+    # No table of axes: one made on the host would hold it up until the device has nothing left to do.
+    axes = [axis[:, None].expand(-1, count) for axis, count in zip(positions.float(), sections, strict=True)]
+    angles = torch.cat(axes, dim=1) * rates
     angles = torch.cat([angles, angles], dim=-1)
     return angles.cos(), angles.sin()
 

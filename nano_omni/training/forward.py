@@ -22,6 +22,7 @@ from nano_omni.training.towers import audio_order, encode_audio, encode_video, m
 from nano_omni.world.pack import SOUND
 from nano_omni.world.render import render
 from nano_omni.world.sound import synthesise
+from nano_omni.world.vocabulary import SOUNDS
 from pruner.families.frames import patchify
 from pruner.families.mel import LEFT_CONTEXT, log_mel
 
@@ -37,6 +38,12 @@ def compile_renderer(device: torch.device) -> None:
     outlines = scenery.atlas().to(device)
     scenery.atlas = lambda: outlines  # drawn once, by Python's own sines, which the compiler cannot follow
     scenery._paint = torch.compile(scenery._paint, dynamic=False)
+    sounds: Any = import_module("nano_omni.world.sound")
+    kinds = torch.zeros((len(SOUNDS), len(SOUND)))
+    kinds[:, SOUND["kind"]] = torch.arange(len(SOUNDS))
+    timbres = {name: table.to(device) for name, table in sounds._timbres(kinds, torch.float32).items()}
+    # Looked up on the device: a table that is made on the host holds it up until the device has nothing left to do.
+    sounds._timbres = lambda rows, dtype: {name: t[rows[:, SOUND["kind"]].long()] for name, t in timbres.items()}
 
 
 @dataclass(frozen=True)

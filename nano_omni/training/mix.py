@@ -27,7 +27,7 @@ LONGEST_TRAINED = 64
 VIDEO_CATEGORIES = ("now", "past", "outside")
 AUDIO_CATEGORIES = ("audio", "outside")
 EVERYTHING = ("now", "past", "audio", "av", "absent", "describe", "outside")
-# What is learned last, asked more often for it.
+# What is learned last, asked more often for it, unless a run names others.
 HARD_CATEGORIES = (
     "av.screen", "av.sound", "past.before", "past.after", "describe",
     "audio.order", "audio.list", "audio.count", "now.size",
@@ -52,7 +52,8 @@ class Mix:
     fewest_slots: int = 12
     most_slots: int = 448
     at_end: float = 0.3  # share of the slots asked at the very end
-    hard: float = 0.3  # share of the moments at which only hard categories are asked
+    hard: float = 0.3  # share of the moments at which only hard categories are asked …
+    hard_categories: tuple[str, ...] = HARD_CATEGORIES  # … namely these
     needles_only: float = 0.7  # share of the needle streams asked about nothing else
     thinned: float = 0.0  # share of streams of which some tokens only enter the decoder …
     entering: tuple[float, float] = (0.2, 0.8)  # … and how many, drawn on a logarithmic scale
@@ -252,7 +253,7 @@ def _cuts(seconds: int, count: int, at_end: float, random: np.random.Generator) 
 
 def _ask(mix: Mix, script: Script, cut: int, count: int, categories: Sequence[str] | None, draws: Draws) -> list[Asked]:
     if categories is None and draws.chance(mix.hard):
-        categories = HARD_CATEGORIES
+        categories = mix.hard_categories
     found = questions(script, cut, draws, count, categories=categories, phrasing=mix.phrasing, errors=mix.errors)
     return [Asked(cut, qa.text, qa.answer, qa.category, draws.chance(0.5), _evidence(qa)) for qa in found]
 

@@ -22,10 +22,10 @@ MERGED = 7  # tokens that stay of a compressed second that is no anchor: floor(0
 
 
 @cache
-def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` compiled once for all layers that share its shapes, which takes a fraction of compiling whole
     towers."""
-    made: Callable[..., Tensor] = torch.compile(function, dynamic=False, fullgraph=True)
+    made: Callable[..., Any] = torch.compile(function, dynamic=False, fullgraph=True)
     return made
 
 
@@ -132,24 +132,28 @@ def encode_audio(tower: Any, mel: Tensor) -> tuple[Tensor, Tensor]:
         tokens [W, frames/4, hidden] and saliency float32 [W, frames/4], without gradient.
     """
     x = functional.gelu(tower.conv1(mel))
-    x = functional.gelu(tower.conv2(x)).transpose(1, 2)
+    x = functional.gelu(tower.conv2(x)).transpose(1, 2).contiguous()
     windows, frames, width = x.shape
     x = x + tower.positional_embedding.positional_embedding[:frames].to(x.dtype)
-    heads = tower.layers[0].self_attn.num_heads
-    saliency = x
-    for index, layer in enumerate(tower.layers):
-        attention, normed = layer.self_attn, layer.self_attn_layer_norm(x)
-        query, key, value = (
-            part(normed).view(windows, frames, heads, -1).transpose(1, 2)
-            for part in (attention.q_proj, attention.k_proj, attention.v_proj)
-        )
-        if index == len(tower.layers) - 1:
-            saliency = received_attention(query.detach(), key.detach())
-        mixed = functional.scaled_dot_product_attention(query, key, value)
-        x = x + attention.out_proj(mixed.transpose(1, 2).reshape(windows, frames, width))
-        x = x + layer.fc2(functional.gelu(layer.fc1(layer.final_layer_norm(x))))
+    run = compiled(_audio_layer) if x.is_cuda else _audio_layer
+    for layer in tower.layers:
+        x, query, key = run(layer, x)
+    saliency = received_attention(query.detach(), key.detach())
     pooled = x.view(windows, frames // 2, 2, width).mean(2)
     return tower.proj(tower.ln_post(pooled)), saliency
+
+
+def _audio_layer(layer: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """One layer, and the queries and keys [W, heads, frames, head_dim] of its attention."""
+    windows, frames, width = x.shape
+    attention, normed = layer.self_attn, layer.self_attn_layer_norm(x)
+    query, key, value = (
+        part(normed).view(windows, frames, attention.num_heads, -1).transpose(1, 2)
+        for part in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    mixed = functional.scaled_dot_product_attention(query, key, value)
+    x = x + attention.out_proj(mixed.transpose(1, 2).reshape(windows, frames, width))
+    return x + layer.fc2(functional.gelu(layer.fc1(layer.final_layer_norm(x)))), query, key
 
 
 def received_attention(query: Tensor, key: Tensor) -> Tensor:
