@@ -23,13 +23,13 @@ class Retention:
     forgotten with its last event.
 
     Args:
-        keep_s: age at which an event goes, in seconds.
+        keep_s: age at which an event goes, in seconds; infinite: never.
         keep_size: size of the log above which its oldest events go (see ``store_writer.size_of``).
         now: the time of day, in milliseconds since 1970.
     """
 
     def __init__(self, keep_s: float, keep_size: int, now: Callable[[], int]) -> None:
-        self._keep_ms = round(keep_s * 1000)
+        self._keep_ms = keep_s * 1000
         self._keep_size = keep_size
         self._now = now
 

@@ -14,6 +14,7 @@ from benchmarks.ports import free_port
 from stream_service.config import Config
 from stream_service.doctor import Finding, examine
 from tests.stream_service.answers.broker import Mosquitto
+from tests.stream_service.answers.stores import opened, session
 from tests.stream_service.media.coturn import SECRET, Coturn
 
 pytestmark = pytest.mark.default
@@ -67,6 +68,16 @@ async def test_a_sound_deployment_passes(model: Path, coturn: Coturn, broker: Mo
         ["camera", "access", "port", "media", "events", "broker", "device", "weights", "speech", "turn"], "ok"
     )
     assert "127.0.0.1:" in found["turn"].message
+
+
+async def test_a_log_of_an_earlier_run_opens_and_keeps_all_that_it_has(model: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/events.db"
+    async with opened(url) as logs:  # in the year 2023: too old for any retention
+        await session(logs, "porch", 5)
+    found = await findings(model, answers={"log": url, "keep_days": 1})
+    assert (found["events"].level, found["events"].message) == ("ok", "the log opens")
+    async with opened(url) as logs:
+        assert [one.last for one in await logs.sessions(10)] == [5]
 
 
 async def test_stun_is_asked_too(model: Path, coturn: Coturn) -> None:
