@@ -140,7 +140,9 @@ def _explain(error: ValidationError) -> InvalidConfig:
     field = ".".join(place)
     if first["type"] == "extra_forbidden":
         return InvalidConfig(f"Unknown key {field}.", field=field, remedy=_nearest(place))
-    value = "" if _SECRET.search(field) else f", not {json.dumps(first['input'], default=str)[:80]}"
+    # A whole section or entry is not repeated either: a secret may stand in it.
+    hidden = _SECRET.search(field) or isinstance(first["input"], Mapping)
+    value = "" if hidden else f", not {json.dumps(first['input'], default=str)[:80]}"
     return InvalidConfig(f"{field}: {first['msg']}{value}.", field=field, remedy=f"Correct {field}.")
 
 

@@ -127,6 +127,17 @@ def test_a_wrong_secret_is_named_but_not_repeated(tmp_path: Path) -> None:
         assert "kept" not in str(refused.value) + refused.value.remedy
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["media: {turn_secret: hushhush}", "media: {ice_servers: {urls: ['turn:a'], credential: hushhush}}"],
+)
+def test_no_part_that_may_hold_a_secret_is_repeated(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InvalidConfig) as refused:
+        load(written(tmp_path, text), {})
+    assert refused.value.field.startswith("media")
+    assert "hushhush" not in str(refused.value) + refused.value.remedy
+
+
 @pytest.mark.parametrize("text", ["- a\n- b", "just words", "a: [", "a: b: c"])
 def test_a_file_that_is_no_configuration(tmp_path: Path, text: str) -> None:
     with pytest.raises(InvalidConfig) as refused:
