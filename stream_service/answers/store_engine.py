@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -91,6 +91,13 @@ def shown(url: URL) -> str:
     return url.render_as_string(hide_password=True)
 
 
+def overwrite(engine: Engine) -> None:
+    """Take what was deleted out of SQLite's files as well: its write-ahead log has copies until it is written over."""
+    if engine.dialect.name == "sqlite":
+        with closing(engine.raw_connection()) as connection:  # not in a transaction, as all others are
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+
+
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, poolclass=QueuePool, pool_size=READERS + 1, connect_args={"timeout": _WAIT_S})
@@ -111,7 +118,7 @@ def _engine(url: URL) -> Engine:
 def _prepare(connection: Any, _: object) -> None:
     """A new SQLite connection. FULL: a commit is on the disk when it returns, also through a loss of power."""
     connection.isolation_level = None  # transactions are begun below; the driver would not begin one for DDL
-    for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL"):
+    for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

@@ -21,6 +21,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from stream_service.answers.log import Opening, Record
+from stream_service.answers.store_engine import overwrite
 from stream_service.answers.store_schema import CURSORS, EVENTS, SESSIONS
 
 _log = logging.getLogger(__name__)
@@ -162,6 +163,8 @@ class Writer:
         try:
             with self._engine.begin() as connection:
                 apply(connection, batch)
+            if any(isinstance(change, Erase) for change in batch):
+                overwrite(self._engine)
         except Exception as error:  # whatever it is: without this thread every session would fall silent
             if not self._refusing:
                 _log.error("the event log cannot be written, events wait in memory: %s", getattr(error, "orig", error))

@@ -316,6 +316,19 @@ def test_nobody_else_may_read_what_was_said(tmp_path: Path) -> None:
     assert files == {"events.db": 0, "events.db-wal": 0, "events.db-shm": 0}
 
 
+async def test_what_is_erased_is_in_no_file_any_more(tmp_path: Path) -> None:
+    async with opened(url_of("sqlite", tmp_path)) as logs:
+        log = logs.open(Opening("a", None))
+        write(log, '{"type":"question.accepted","text":"Where is the spare key?"}', "session.closed")
+        await session(logs, "b", 5)
+        logs.retire("a")
+        files = list((tmp_path / "log").iterdir())
+        assert any(b"spare key" in path.read_bytes() for path in files)
+        await logs.erase("a")
+        assert not any(b"spare key" in path.read_bytes() for path in files)
+        assert [one.session for one in await logs.sessions(10)] == ["b"]
+
+
 def test_a_file_that_is_no_log_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("not a database, " * 100)
