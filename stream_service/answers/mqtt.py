@@ -185,15 +185,16 @@ class Bridge:
         """Ask; what to answer when the question is refused."""
         if (retained and not payload) or len(session) > _LONGEST_KEY:
             return None
-        id = None
+        asking = None
         try:
             asking = self._questions.read(session, payload, retained=retained)
             if asking is not None:
-                id = asking.id
                 self._ask(session, asking.text)
         except OmniDropError as error:
             self._count(error.code)
-            return self._topics.refusal(session, error, id)
+            if asking is not None:
+                self._questions.forget(session, asking)
+            return self._topics.refusal(session, error, None if asking is None else asking.id)
         return None
 
     def _about(self, stored: Stored) -> list[Message]:

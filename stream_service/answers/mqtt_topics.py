@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,7 @@ class Questions:
         """The question in ``payload``, or None if it was read before.
 
         It is text, or a JSON object with ``text`` and, to be recognised when it comes twice and in an error, ``id``.
-        Raises InvalidQuestion and InvalidInput.
+        Raises InvalidQuestion and InvalidInput. One that is refused then is to be forgotten (:meth:`forget`).
         """
         if retained:
             raise InvalidInput(
@@ -85,6 +86,11 @@ class Questions:
                 return None
             self._seen.append((session, asking.id))
         return asking
+
+    def forget(self, session: str, asking: Asking) -> None:
+        """It was not taken: who was told to try again later sends it with the same ``id``."""
+        with suppress(ValueError):  # it has none
+            self._seen.remove((session, asking.id or ""))
 
 
 def _asking(payload: bytes) -> Asking:

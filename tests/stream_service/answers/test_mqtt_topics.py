@@ -85,6 +85,15 @@ def test_a_question_delivered_twice_is_asked_once() -> None:
     assert questions.read("porch", payload, retained=False) is not None  # forgotten by now: nothing grows for ever
 
 
+def test_a_question_that_was_refused_may_come_again() -> None:
+    questions = Questions()
+    for payload in (b'{"text": "What is this?", "id": "a1"}', b"What is this?"):
+        for _ in range(2):
+            asking = questions.read("porch", payload, retained=False)
+            assert asking is not None
+            questions.forget("porch", asking)
+
+
 def test_a_retained_question_is_not_asked() -> None:
     with pytest.raises(InvalidInput, match="again at every connection"):
         Questions().read("s", b"What?", retained=True)
