@@ -21,7 +21,8 @@ _SDP = "application/sdp"
 
 
 class Publisher:
-    """Use it as an async context manager: inside, the media flows; leaving it ends the session.
+    """Use it as an async context manager: inside, the media flows; leaving it ends the session, unless the media path
+    broke: then the server waits for its grace time, and publishing under the same name goes on with that session.
 
     Args:
         api: the server.
@@ -61,14 +62,14 @@ class Publisher:
             await self._until_connected()
             await self.playback.start()
         except BaseException:  # cancelled as well: nothing half open may stay behind
-            await self._leave()
+            await self._leave(keep=self._keep)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        await self._leave()
+        await self._leave(keep=self._keep or self._lost.is_set())
 
     async def wait(self) -> None:
         """Until the playback is over. Raises SourceError when it broke, ConnectionLost when the media path did."""
@@ -136,8 +137,8 @@ class Publisher:
             self._lost.set()
             self._connected.set()
 
-    async def _leave(self) -> None:
-        if self.session and not self._keep:
+    async def _leave(self, *, keep: bool) -> None:
+        if self.session and not keep:
             with suppress(ServerProblem, ConnectionLost):  # it is gone already, which is what was wanted
                 await self._api.request("DELETE", f"/whip/{self.session}")
         await self.playback.stop()

@@ -99,6 +99,29 @@ async def test_a_clip_arrives_in_real_time_and_its_session_ends_with_it(tmp_path
         assert np.median(late) < 1.0, "packets leave when they are due, also on a busy machine"
 
 
+@pytest.mark.default
+async def test_a_broken_path_leaves_the_session_to_be_taken_up_again(tmp_path: Path) -> None:
+    endpoint = Endpoint()
+    routes = [
+        Route("/whip", lambda request: Response(), methods=["OPTIONS"]),
+        Route("/whip/door", endpoint.publish, methods=["POST"]),
+        Route("/whip/abc", endpoint.delete, methods=["DELETE"]),
+    ]
+    source = Source(str(write_clip(tmp_path / "clip.mkv")))
+
+    async def publish_until_it_breaks(api: Api) -> None:
+        async with Publisher(api, Playback(Programme(source)), name="door") as publisher:
+            while not all(endpoint.times.values()):  # noqa: ASYNC110 - it connects on its own
+                await asyncio.sleep(0.01)
+            await endpoint.close()
+            await publisher.wait()
+
+    async with serving(Starlette(routes=routes)) as url, Api(url) as api:
+        with pytest.raises(ConnectionLost, match="path to the server broke"):
+            await asyncio.wait_for(publish_until_it_breaks(api), 60)
+    assert not endpoint.deleted.is_set()
+
+
 async def test_a_device_is_read_from_the_start_on_and_stamped_from_its_first_frame() -> None:
     source = Source("lavfi:testsrc=size=64x48:rate=10:duration=1")
     source.live = True
