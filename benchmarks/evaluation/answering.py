@@ -8,6 +8,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
+from av.error import FFmpegError
+
+from benchmarks.evaluation.files import FormatError
 from benchmarks.evaluation.footage import Footage
 from benchmarks.evaluation.questions import Item
 from pruner import Ask, Conversation, EncodedWindow, LiveModel, RawWindow, ScheduleError, TurnOptions
@@ -116,9 +119,16 @@ def _nearest(error: ScheduleError) -> float:
 
 
 def answers(watcher: Watcher, items: Sequence[Item], *, height: int, width: int) -> Iterator[tuple[Item, Said]]:
-    """Items with their replies; those about one file are together and in the order of their times."""
+    """Items with their replies; those about one file are together and in the order of their times.
+
+    Raises:
+        FormatError: a file cannot be decoded; names it.
+    """
     for video, asked in groupby(items, key=lambda item: item.video):
-        yield from _about(watcher, video, list(asked), height, width)
+        try:
+            yield from _about(watcher, video, list(asked), height, width)
+        except FFmpegError as error:
+            raise FormatError(f"{video} cannot be decoded ({error.strerror}): fetch it again, and go on") from error
 
 
 def _about(

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", required=True, type=Path, metavar="DIR", help="directory of annotations and videos")
     add("--model", default="nano", help="'nano', a directory, or a name on the Hugging Face hub (%(default)s)")
     add("--policy", type=_policy, default="live", help="live, or a one-shot method: an unknown one lists them (live)")
-    add("--retention", type=share, default=0.3, help="layer mean; 1 keeps everything (%(default)s)")
+    add("--retention", type=share, default=0.3, help="layer mean; 1: no drops in the decoder (%(default)s)")
     add("--budget", type=int, default=16_384, help="tokens that a live session's memory holds (%(default)s)")
     add("--tokens", type=int, default=16, help="most tokens of a reply (%(default)s)")
     add("--frame-size", type=size, default=(1280, 720), help="WIDTHxHEIGHT that frames are shaped for (1280x720)")

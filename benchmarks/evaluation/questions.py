@@ -11,7 +11,10 @@ __all__ = ["Item", "Verdict", "judge"]
 
 Kind = Literal["letter", "number", "yes_no"]
 
-_ANNOUNCED = re.compile(r"\b(?:answer|option|choice)(?:\s+is)?\s*:?\s*\(?([A-Z])\b(?!')", re.IGNORECASE)
+# a small letter only in brackets or at the end: "the answer is a bell" names no option
+_ANNOUNCED = re.compile(
+    r"\b(?i:answer|option|choice)(?i:\s+is)?\s*:?[\s*\"“]*(?:([A-Z])\b(?!')|\(([A-Za-z])\)|([a-z])(?=\W*$))"
+)
 _LEADING = re.compile(r"\W*([A-Z])(?:\W*$|\s*[.):,\n])")
 _BRACKETED = re.compile(r"\(([A-Z])\)")
 
@@ -64,7 +67,7 @@ def _letter(reply: str, options: int) -> str | None:
     if reply.upper() in allowed:
         return reply.upper()
     match = _LEADING.match(reply) or _ANNOUNCED.search(reply) or _BRACKETED.search(reply)
-    said = match[1].upper() if match else None
+    said = match[match.lastindex or 0].upper() if match else None
     return said if said in allowed else None
 
 

@@ -77,6 +77,23 @@ def test_a_whole_run(
     assert "another dtype" in capsys.readouterr().err
 
 
+def test_a_file_that_cannot_be_decoded_is_named_and_replies_so_far_are_kept(
+    published: Published, tiny_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = published("daily-omni"), tmp_path / "run.jsonl"
+    questions = json.loads((data / "qa.json").read_text(encoding="utf-8"))
+    questions[1]["video_id"] = "torn"
+    (data / "qa.json").write_text(json.dumps(questions), encoding="utf-8")
+    torn = data / "Videos" / "torn" / "torn_video.mp4"
+    torn.parent.mkdir()
+    torn.write_bytes(bytes(1000))
+    assert _run("daily-omni", data, tiny_directory, out) == 2
+    assert f"{torn} cannot be decoded (Invalid data found" in capsys.readouterr().err
+    assert [json.loads(line)["id"] for line in out.read_text(encoding="utf-8").splitlines()[1:]] == ["0"]
+    torn.write_bytes((data / "Videos" / "clip" / "clip_video.mp4").read_bytes())
+    assert _run("daily-omni", data, tiny_directory, out) == 0
+
+
 def test_the_command_names_its_file_itself_and_refuses_what_no_stream_reaches(
     published: Published,
     tiny_directory: Path,
