@@ -55,6 +55,19 @@ def test_depth_frame_and_schedule_are_those_of_the_method(name: str, tmp_path: P
 
 
 @pytest.mark.parametrize("name", list(PUBLISHED))
+def test_what_is_said_of_the_budget_is_so(name: str, tmp_path: Path) -> None:
+    path, facts = CONFIGS / f"{name}.yaml", _facts(name, tmp_path)
+    audio = audio_count(facts.window_seconds * facts.audio_rate)
+    brings = [video_count(2, facts.video_rate, patch) + audio for patch in (0, 2)]
+    windows, held, budget = 0, 0, load(path, {}).engine.budget
+    while held + brings[windows % 2] <= budget:
+        held += brings[windows % 2]
+        windows += 1
+    said = f"A window of 2 s brings {brings[0]} or {brings[1]} tokens in turns: the first {2 * windows} s all fit"
+    assert said in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", list(PUBLISHED))
 def test_the_share_kept_is_the_papers_thirty_per_cent(name: str, tmp_path: Path) -> None:
     """Over a minute that fits the budget, layer mean, relative to the tokens before compression."""
     engine = load(CONFIGS / f"{name}.yaml", {}).engine
