@@ -20,8 +20,9 @@ from pruner.buffers import Rotate, RowBuffers, StoreShape
 from pruner.chunks import Chunk, ChunkRecord
 from pruner.clock import rebase
 from pruner.errors import BudgetError, StateError
-from pruner.eviction import EvictionReport, EvictionRule, neighbours, novelty
+from pruner.eviction import EvictionReport, EvictionRule
 from pruner.grammar import idle_wrappers, text_leaving
+from pruner.novelty import neighbours, novelty
 from pruner.tokens import TokenRows, TokenTable
 from pruner.transfer import Fetched, upload
 

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pruner.eviction import EvictionRule, choose_tokens, information, novelty, of_chunks, quotas, spread
+from pruner.eviction import EvictionRule, choose_tokens, quotas, spread
+from pruner.novelty import information, novelty, of_chunks
 
 RULE = EvictionRule(floor=4, floor_share=0.5, recent=4)
 

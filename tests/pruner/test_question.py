@@ -15,10 +15,10 @@ from transformers import WhisperFeatureExtractor
 
 import nano_omni
 from pruner import Ask, ConversationState, InputError, LiveModel, RawWindow, TurnOptions
-from pruner.eviction import neighbours
 from pruner.families.omni import OmniModel
 from pruner.families.qwen2_5_omni import part
 from pruner.guidance import Guidance
+from pruner.novelty import neighbours
 from pruner.oneshot import assemble, reply
 from pruner.policies.base import Asked, Selection, whole
 from pruner.policies.live import Live
