@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -194,7 +195,9 @@ class Run:
         if self.rank != 0:
             return
         out: Path = self.arguments.out
-        save(self.model, self.tokenizer, out / name, self.facts)
+        save(self.model, self.tokenizer, out / f"{name}.part", self.facts)
+        shutil.rmtree(out / name, ignore_errors=True)
+        (out / f"{name}.part").replace(out / name)
         if state:
             torch.save({**self.trainer.state(), "progress": min(self.moment, 1.0)}, out / "state.part")
             (out / "state.part").replace(out / "state.pt")

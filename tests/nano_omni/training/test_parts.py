@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.multiprocessing import Value
 
 from nano_omni import NanoFacts, tokenizer
 from nano_omni.build import corpus
 from nano_omni.training.augment import CLEAN, Damage, SpeechBank, damage_audio, damage_video
+from nano_omni.training.batch import Capacity
 from nano_omni.training.blocks import BLOCK, block_masks
 from nano_omni.training.chat import Chat
 from nano_omni.training.decoder import Ranges, Visibility, dense_masks
@@ -19,6 +21,8 @@ from nano_omni.training.mix import EVALUATION_SEEDS, Mix, draw_script, draw_stre
 from nano_omni.training.muon import orthogonalise
 from nano_omni.training.plan import Plan
 from nano_omni.training.rows import all_rows
+from nano_omni.training.sight import Depths
+from nano_omni.training.stream import Stream
 from nano_omni.training.targets import sound_targets, view_targets
 from nano_omni.training.trainer import Stage
 from nano_omni.world.entities import ACCEPTANCE_SEEDS, TICKS
@@ -258,3 +262,16 @@ def test_long_streams_are_only_asked_at_the_end_of_a_full_store() -> None:
     assert plan.shape.compressed
     assert {one.cut for one in plan.slots} == {256}
     assert len(plan.slots) > 200
+
+
+def test_all_processes_of_a_run_draw_one_length_and_streams_of_their_own(chat: Chat) -> None:
+    capacity = Capacity(32, 16, 32, 8 * BLOCK * 4, 512, 16_384)
+    short = replace(Mix(), windows=((4, 0.5), (8, 0.5)), fewest_slots=2, slots_per_window=0.5)
+    streams = [
+        iter(Stream(chat, (short, short, short), Plan(), capacity, 7, rank, Depths(4, 2), Value("d", 0.2)))
+        for rank in (0, 1)
+    ]
+    pairs = [tuple(next(stream)[0].scripts for stream in streams) for _ in range(4)]
+    assert all(one.windows == other.windows for one, other in pairs)
+    assert {one.windows for one, _ in pairs} == {4, 8}
+    assert not any(set(one.seeds.tolist()) & set(other.seeds.tolist()) for one, other in pairs)
