@@ -113,6 +113,11 @@ class Checkpoint:
         """Shapes of the thinker's tensors by the names they have in the files."""
         return {name: entry.shape for name, entry in self._entries.items()}
 
+    @property
+    def has_experts(self) -> bool:
+        """Whether it is a mixture of experts."""
+        return any(".experts." in name for name in self._entries)
+
     def nbytes(self, dtype: torch.dtype) -> int:
         """Memory that the thinker takes with its floating-point numbers as `dtype`."""
         sizes = (entry.numbers * (dtype.itemsize if entry.floating else 8) for entry in self._entries.values())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +126,10 @@ def _described(checkpoint: Checkpoint, family: Family) -> tuple[Any, Any]:
 def _load_thinker(checkpoint: Checkpoint, kind: Any, config: Any, device: torch.device, dtype: torch.dtype) -> Any:
     try:
         tensors = checkpoint.tensors(device, dtype)
-        thinker, found = kind.from_pretrained(
-            None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True
-        )
+        with _read_in_turn() if checkpoint.has_experts else nullcontext():
+            thinker, found = kind.from_pretrained(
+                None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True
+            )
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         problem = f"cannot be loaded ({error})"
         raise WeightsError(checkpoint.directory, problem, "fetch the weights again") from error
@@ -137,6 +141,22 @@ def _load_thinker(checkpoint: Checkpoint, kind: Any, config: Any, device: torch.
             raise WeightsError(checkpoint.directory, problem, "fetch the weights again")
     thinker.generation_config = _read_generation(checkpoint.directory) or thinker.generation_config
     return thinker.to(device).eval().requires_grad_(False)
+
+
+@contextmanager
+def _read_in_turn() -> Iterator[None]:
+    """Has transformers read a tensor when it is wanted. Its threads read ahead of the experts being put together, and
+    hold nearly the whole model a second time."""
+    name = "HF_DEACTIVATE_ASYNC_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _read_generation(directory: Path) -> Any:

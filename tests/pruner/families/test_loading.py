@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +88,32 @@ def test_the_thinker_alone_is_read(
         assert torch.equal(weight, theirs[key].bfloat16().float()), key
     assert model.prompt.stop == alone.prompt.stop
     assert model.thinker.generation_config.eos_token_id == 2
+
+
+def test_experts_are_not_read_ahead_of_being_put_together(
+    tiny3_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = _publish(tiny3_directory, tmp_path / "whole", *TYPES["tiny3_directory"])
+    alive, most, threads = [0], [0], set[int]()
+    read = checkpoint.LazyTensor.__getitem__
+
+    def gone(size: int) -> None:
+        alive[0] -= size
+
+    def watched(part: checkpoint.LazyTensor, index: Any) -> torch.Tensor:
+        tensor = read(part, index)
+        weakref.finalize(tensor, gone, tensor.nbytes)
+        alive[0] += tensor.nbytes
+        most[0] = max(most[0], alive[0])
+        threads.add(threading.get_ident())
+        return tensor
+
+    monkeypatch.setattr(checkpoint.LazyTensor, "__getitem__", watched)
+    monkeypatch.setenv("HF_DEACTIVATE_ASYNC_LOAD", "0")
+    OmniModel.load(directory)
+    assert os.environ["HF_DEACTIVATE_ASYNC_LOAD"] == "0"
+    assert threads == {threading.get_ident()}
+    assert most[0] < Checkpoint.read(directory).nbytes(torch.float32) / 3
 
 
 def test_the_size_is_known_from_the_headers(whole: Path, tiny_model: LiveModel) -> None:
