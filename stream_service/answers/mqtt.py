@@ -20,7 +20,7 @@ from typing import Protocol
 import aiomqtt
 
 from stream_service.answers.mqtt_settings import MqttSettings
-from stream_service.answers.mqtt_topics import Message, Questions, Topics, discovery
+from stream_service.answers.mqtt_topics import Message, Questions, Topics, asker_id, discovery
 from stream_service.answers.store import Stored
 from stream_service.errors import LogUnavailable, OmniDropError, StartupError
 
@@ -194,7 +194,7 @@ class Bridge:
             self._count(error.code)
             if asking is not None:
                 self._questions.forget(session, asking)
-            return self._topics.refusal(session, error, None if asking is None else asking.id)
+            return self._topics.refusal(session, error, asker_id(payload) if asking is None else asking.id)
         return None
 
     def _about(self, stored: Stored) -> list[Message]:

@@ -6,7 +6,7 @@ import json
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from stream_service.answers.store import Stored
 from stream_service.errors import InvalidInput, InvalidQuestion, OmniDropError
@@ -62,6 +62,16 @@ class Topics:
         return Message(self.of(session, "errors"), json.dumps(facts))
 
 
+def asker_id(payload: bytes) -> str | None:
+    """The asker's own ``id`` in a payload that is otherwise wrong, to tell it by; None where there is none to trust."""
+    try:
+        fields = json.loads(payload[: MAX_ASK_BYTES + 1])
+    except (ValueError, RecursionError):
+        return None
+    id = fields.get("id") if isinstance(fields, dict) else None
+    return id if _is_id(id) else None
+
+
 class Questions:
     """Reads questions and tells repetitions apart: with QoS 1 the same one may be delivered twice."""
 
@@ -113,7 +123,7 @@ def _asking(payload: bytes) -> Asking:
     words, id = fields.get("text"), fields.get("id")
     if not isinstance(words, str):
         raise InvalidQuestion("The question has no text.", field="text", remedy='Send {"text": "…"}.')
-    if not (id is None or (isinstance(id, str) and 0 < len(id) <= 128)):
+    if not (id is None or _is_id(id)):
         raise InvalidQuestion("The id is not a short text.", field="id", remedy="Use up to 128 characters, or none.")
     return Asking(words, id)
 
@@ -156,3 +166,7 @@ def discovery(under: str, topics: Topics, name: str, release: str) -> list[Messa
         Message(f"{under}/sensor/{device}/answer/config", json.dumps(answer), retain=True),
         Message(f"{under}/text/{device}/question/config", json.dumps(question), retain=True),
     ]
+
+
+def _is_id(id: object) -> TypeGuard[str]:
+    return isinstance(id, str) and 0 < len(id) <= 128

@@ -112,9 +112,7 @@ def check_room(settings: EngineSettings, session_bytes: int, shared_bytes: int) 
     needed = session_bytes * settings.max_sessions + shared_bytes
     free = available_bytes(torch.device(settings.device))
     if needed > free:
-        message = (
-            f"{settings.max_sessions} sessions need {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} are free"
-        )
+        message = f"{settings.max_sessions} sessions need {_size(needed)} of memory, {_size(free)} are free"
         raise InvalidConfig(message, remedy="Lower engine.max_sessions or engine.budget.", field="engine.max_sessions")
 
 
@@ -174,14 +172,22 @@ def _explained(error: PrunerError) -> OmniDropError:
     match error:
         case WeightsError():
             return StartupError(
-                f"the model in {error.path} cannot be loaded: it {error.problem}", remedy=sentence(error.remedy)
+                f"the model cannot be used: {error.path} {error.problem}",
+                remedy=sentence(error.remedy),
+                field="engine.model",
             )
         case DeviceMemoryError():
-            sizes = f"{error.needed / 2**30:.1f} GiB of memory, {max(error.available, 0) / 2**30:.1f} are free"
+            sizes = f"{_size(error.needed)} of memory, {_size(max(error.available, 0))} are free"
             remedy = "Set engine.dtype to a smaller format, or engine.model or engine.device to another."
-            return StartupError(f"{error.what} need {sizes} on {error.device}", remedy=remedy)
+            return StartupError(f"{error.what} need {sizes} on {error.device}", remedy=remedy, field="engine.model")
         case UnsupportedModelError():
-            return StartupError(str(error), remedy=f"Use a model of type {' or '.join(error.known)}.")
+            remedy = f"Use a model that is one of these: {', '.join(error.known)}."
+            return StartupError(str(error), remedy=remedy, field="engine.model")
     refused = refusal(error)
     remedy = refused.remedy.replace("Ask for", "Configure")
     return InvalidConfig(refused.message, remedy=remedy, field=f"engine.{refused.field}" if refused.field else "engine")
+
+
+def _size(count: float) -> str:
+    """Bytes as people say them."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

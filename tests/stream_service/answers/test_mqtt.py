@@ -179,8 +179,8 @@ async def test_questions_come_in_and_what_is_none_is_answered_on_errors(
             while len(service.asked) < 3:  # noqa: ASYNC110 - another thread or process decides
                 await asyncio.sleep(0.01)
     assert service.asked == [("porch", "What is this?"), ("porch", "And that?"), ("porch", "Last?")]
-    codes = [event["code"] for event in listener.events("omnidrop/porch/errors")]
-    assert codes == ["invalid_input", "invalid_question", "invalid_question"]
+    told = [(event["code"], event["id"]) for event in listener.events("omnidrop/porch/errors")]
+    assert told == [("invalid_input", None), ("invalid_question", "q8"), ("invalid_question", None)]
     assert service.refused == ["invalid_input", "invalid_question", "not_found", "invalid_question"]
     (unknown,) = listener.events("omnidrop/cellar/errors")
     assert (unknown["code"], unknown["id"], unknown["remedy"]) == ("not_found", "q9", "Check the name.")

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream_service.answers.log import Record
-from stream_service.answers.mqtt_topics import MAX_ASK_BYTES, Asking, Questions, Topics, discovery
+from stream_service.answers.mqtt_topics import MAX_ASK_BYTES, Asking, Questions, Topics, asker_id, discovery
 from stream_service.answers.store import Stored
 from stream_service.errors import InvalidInput, InvalidQuestion, NotFound
 
@@ -105,6 +105,23 @@ def test_a_refusal_says_why_and_to_which_question() -> None:
     assert json.loads(refusal.payload) == {
         "code": "not_found", "message": "There is no session.", "remedy": "Publish.", "id": "a1",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("payload", "id"),
+    [
+        (b'{"text": 5, "id": "q8"}', "q8"),
+        (b'{"text": "Who?", "id": "q9", "loud": true}', "q9"),
+        (b'{"text": 5, "id": 8}', None),
+        (b'{"id": "' + b"x" * 129 + b'"}', None),
+        (b"[1, 2]", None),
+        (b'{"id": ', None),
+        (b"\xff\xfe", None),
+        (b"[" * 60_000, None),
+    ],
+)
+def test_a_wrong_question_is_told_by_its_id_where_it_has_one(payload: bytes, id: str | None) -> None:
+    assert asker_id(payload) == id
 
 
 def test_home_assistant_is_told_of_an_answer_and_of_a_box_for_questions() -> None:

@@ -25,9 +25,10 @@ def test_too_little_memory_is_said_with_what_is_needed(tiny_directory: str, monk
 
     monkeypatch.setattr(checkpoint, "available_bytes", free)
     monkeypatch.setattr(checkpoint, "safe_open", None)
-    with pytest.raises(StartupError, match=r"need 0\.0 GiB of memory, 0\.0 are free on cpu") as caught:
+    with pytest.raises(StartupError, match=r"need \d+\.[1-9] MiB of memory, 0\.0 MiB are free on cpu") as caught:
         load(EngineSettings(model=str(tiny_directory), threads=1), lambda: 0.0)
     assert "engine.dtype" in caught.value.remedy
+    assert caught.value.field == "engine.model"
 
 
 def test_a_revision_of_a_directory(tiny_directory: str) -> None:
