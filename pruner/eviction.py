@@ -44,14 +44,15 @@ class EvictionRule:
         floor_share: share of the budget that floors may take; the rest is shared out by age.
         recent: newest chunks that are never thinned out, at least 1; and the age, in chunks, from which on what is kept
             falls with age.
-        joined: chunks up to which old, thinned neighbouring segments are joined into one.
+        joined: chunks up to which old, thinned neighbouring segments are joined into one. They keep few tokens each,
+            and every segment's wrapper is read by every question.
         slack: share of the budget freed beyond what is needed, so that the store is compacted once in several windows.
     """
 
     floor: int = 3
     floor_share: float = 0.75
     recent: int = 8
-    joined: int = 8
+    joined: int = 16
     slack: float = 1 / 16
 
     def surviving(self, rows: TokenRows, new: Values, importance: Values, limit: int) -> npt.NDArray[np.bool_]:

@@ -56,7 +56,7 @@ def idle_wrappers(rows: TokenRows, *, joined: int, recent: int) -> Mask:
     """bool [n]: bos and eos rows that have nothing left to wrap, or that stand between segments to be joined.
 
     Args:
-        joined: chunks that a joined segment may have: as many as a whole one.
+        joined: chunks that a joined segment may have.
         recent: segments with a chunk among so many newest ones are not joined.
     """
     leaving = np.zeros(len(rows), dtype=np.bool_)
