@@ -127,14 +127,18 @@ def test_every_past_chunk_stays_represented_while_floors_fit() -> None:
     assert counts[-1] == 10
 
 
-def test_a_long_past_is_thinned_evenly_and_its_beginning_kept() -> None:
+@pytest.mark.parametrize("length", [100, 300])
+def test_a_long_past_is_thinned_evenly_for_its_age_and_its_beginning_kept(length: int) -> None:
     stream = Stream(budget=60)
-    thinned = sum(stream.window().thinned_chunks for _ in range(100))
+    thinned = sum(stream.window().thinned_chunks for _ in range(length))
     alive = sorted(stream.store.chunks)
-    assert thinned == 100 - len(alive)
-    assert stream.store.coverage == len(alive) / 100
+    assert thinned == length - len(alive)
+    assert stream.store.coverage == len(alive) / length
     assert alive[0] == 0
-    assert np.diff(alive[: -RULE.recent]).max() <= 25, "a quarter of the past, however little its chunks tell"
+    gaps, age = np.diff(alive), length - 1 - np.asarray(alive[:-1])
+    wide = (gaps / (1 + age / RULE.recent))[gaps > 1]
+    assert len(wide) >= 8
+    assert wide.max() <= 3 * wide.min(), "what a chunk tells moves its gap a little"
     assert stream.store.raw_tokens == 20 * len(alive)
 
 
